@@ -1,0 +1,133 @@
+"""The network's hyperparameters, and the points where the supplement and the released code differ."""
+
+from dataclasses import dataclass
+
+from cormorant_np.errors import UserError
+
+CONVENTIONS = {
+    "supplement": {
+        "solid_harmonics": False,
+        "paired_radial_functions": False,
+        "self_pairs": False,
+        "clamp_cutoffs": False,
+        "vertex_order": ("aggregate", "square", "identity"),
+        "imaginary_scalar_product": True,
+        "released_initialisation": False,
+        "gain": 5.0,
+    },
+    "released": {
+        "solid_harmonics": True,
+        "paired_radial_functions": True,
+        "self_pairs": True,
+        "clamp_cutoffs": True,
+        "vertex_order": ("aggregate", "identity", "square"),
+        "imaginary_scalar_product": False,
+        "released_initialisation": True,
+        "gain": 10.0,
+    },
+}
+
+
+@dataclass(frozen=True)
+class Config:
+    """Hyperparameters of the network (sections 1.3 to 1.6), and one field for each convention.
+
+    The presets `Config.md17(convention=...)` set the fields of the second group to what the supplement says, or to what
+    the authors' released code does; nothing else differs between the two.
+
+    Parameters
+    ----------
+    species : the atomic charges that the network knows, in the order of the one-hot vector
+    charge_scale : Z_max, the charge that scales Z̃ = Z / Z_max
+    num_channels : n_c, channels of every layer
+    l_max : L of the vertex activations, one for each layer
+    l_max_sh : L of the edge activations and spherical harmonics, one for each layer
+    max_power, num_frequencies : the radial functions have k = 0..max_power and n = 0..num_frequencies-1
+
+    solid_harmonics : Y^ℓ(r̂) of the unit vector (False), or r^ℓ Y^ℓ(r̂) (True)
+    paired_radial_functions : how real radial functions pair up into complex channels, see `radial`
+    self_pairs : whether an atom is its own neighbour, j = i
+    clamp_cutoffs : the mask uses r_c and w as they are (False), or |r_c| and max(|w|, 1e-3) (True)
+    vertex_order : order in which (S5) concatenates its three parts
+    imaginary_scalar_product : ξ_1 = Re + Im (True), or Re alone (False)
+    released_initialisation : weights start as section 1.6 says (False), or as in the released code (True), see `model`
+    gain : g, scales the vertex weights at the start (section 1.6)
+    """
+
+    species: tuple
+    charge_scale: float
+    num_channels: int
+    l_max: tuple
+    l_max_sh: tuple
+    max_power: int
+    num_frequencies: int
+
+    solid_harmonics: bool
+    paired_radial_functions: bool
+    self_pairs: bool
+    clamp_cutoffs: bool
+    vertex_order: tuple
+    imaginary_scalar_product: bool
+    released_initialisation: bool
+    gain: float
+
+    def __post_init__(self):
+        for name in ("species", "l_max", "l_max_sh", "vertex_order"):
+            object.__setattr__(self, name, tuple(getattr(self, name)))
+        if len(self.l_max) != len(self.l_max_sh) or not self.l_max:
+            raise UserError(
+                f"l_max and l_max_sh need one number for each layer, but have {len(self.l_max)} and {len(self.l_max_sh)}."
+            )
+        if min(self.l_max + self.l_max_sh) < 0 or self.num_channels < 1:
+            raise UserError("l_max and l_max_sh must not be negative, and num_channels must be at least 1.")
+        if len(set(self.species)) != len(self.species) or not self.species or min(self.species) < 1:
+            raise UserError(f"species must be different positive charges, not {self.species}.")
+        if self.paired_radial_functions and (self.max_power + 1) % 2:
+            raise UserError("paired_radial_functions pairs the powers, so max_power + 1 must be even.")
+
+    @classmethod
+    def md17(
+        cls,
+        species=(1, 6, 8),
+        charge_scale=8,
+        num_channels=16,
+        l_max=(3, 3, 3, 3),
+        l_max_sh=(3, 3, 3, 3),
+        max_power=3,
+        num_frequencies=4,
+        convention="supplement",
+        **fields,
+    ):
+        """The MD17 network of section 2; any field may be given by name.
+
+        Raises
+        ------
+        UserError
+            If a value makes no sense or the convention is unknown.
+        """
+        if convention not in CONVENTIONS:
+            raise UserError(f"The convention must be one of {list(CONVENTIONS)}, not {convention!r}.")
+        return cls(
+            species=species,
+            charge_scale=charge_scale,
+            num_channels=num_channels,
+            l_max=l_max,
+            l_max_sh=l_max_sh,
+            max_power=max_power,
+            num_frequencies=num_frequencies,
+            **{**CONVENTIONS[convention], **fields},
+        )
+
+    @property
+    def num_layers(self):
+        """S, the number of covariant layers."""
+        return len(self.l_max)
+
+    @property
+    def num_radial(self):
+        """Number of complex radial functions η_(k, n)."""
+        return (self.max_power + 1) * self.num_frequencies
+
+    def layer_l_max(self, s):
+        """L of the activations F^s that enter layer s: the input has scalars alone."""
+        return self.l_max[s - 1] if s > 0 else 0

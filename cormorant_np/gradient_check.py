@@ -1,0 +1,74 @@
+"""Checks of hand-written derivatives against finite differences in random directions, real and complex.
+
+A function L of real or complex arrays and its claimed gradient agree if for any direction v
+
+    d/dh L(x + h v) at h = 0   =   Re Σ conj(gradient) v,
+
+which holds for complex x with the gradient ∂L/∂Re x + i ∂L/∂Im x. One random direction sees every element at once.
+"""
+
+import numpy as np
+
+
+def random_like(x, rng):
+    """Standard normal numbers with the shape of x; complex if x is."""
+    x = np.asarray(x)
+    direction = rng.standard_normal(x.shape)
+    if np.iscomplexobj(x):
+        direction = direction + 1j * rng.standard_normal(x.shape)
+    return direction.astype(x.dtype)
+
+
+def inner(a, b):
+    """Re Σ conj(a) b, the real inner product of two arrays."""
+    return float(np.sum(np.conj(a) * b).real)
+
+
+def directional_derivative(function, x, direction, step=1e-4):
+    """d/dh function(x + h direction) at h = 0 by the fourth-order central difference; `function` returns a number."""
+    plus, minus, plus_2, minus_2 = (function(x + h * step * direction) for h in (1, -1, 2, -2))
+    return (8 * (plus - minus) - (plus_2 - minus_2)) / (12 * step)
+
+
+def gradient_error(function, x, gradient, rng, step=1e-4):
+    """Relative error of `gradient` against the finite difference of `function` at x, in one random direction.
+
+    The direction is random, then tilted towards the gradient, so that the derivative is not small by chance. The error is
+    relative to the larger of the two numbers, or absolute where both are below 1e-10.
+
+    Parameters
+    ----------
+    function : x → float
+    x, gradient : arrays of the same shape, real or complex, float64
+    rng : numpy.random.Generator
+    """
+    direction = random_like(x, rng)
+    norm = np.linalg.norm(gradient)
+    if norm > 0:
+        direction = direction + gradient / norm * np.sqrt(np.size(x))
+    numeric, analytic = directional_derivative(function, x, direction, step), inner(gradient, direction)
+    return abs(numeric - analytic) / max(abs(numeric), abs(analytic), 1e-10)
+
+
+def backward_errors(forward, backward, inputs, rng, step=1e-4):
+    """Relative errors of a backward function, one for each input, for a random gradient at the output.
+
+    Parameters
+    ----------
+    forward : (*inputs) → output, cache
+    backward : (d_output, cache) → the gradients by the inputs, in their order; None for one that has no gradient
+    inputs : list of arrays, float64 or complex128
+    """
+    output, cache = forward(*inputs)
+    d_output = random_like(output, rng)
+    gradients = backward(d_output, cache)
+    gradients = gradients if isinstance(gradients, tuple) else (gradients,)
+
+    def loss(k):
+        return lambda x: inner(d_output, forward(*inputs[:k], x, *inputs[k + 1 :])[0])
+
+    return [
+        gradient_error(loss(k), inputs[k], gradient, rng, step)
+        for k, gradient in enumerate(gradients)
+        if gradient is not None
+    ]

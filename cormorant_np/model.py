@@ -1,0 +1,256 @@
+"""The whole network (S1): parameters, forward, backward, energies and forces."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from cormorant_np.backend import device_of, get_array_module
+from cormorant_np.clebsch_gordan import coupling, paths
+from cormorant_np.edge_network import edge_network_backward, edge_network_forward
+from cormorant_np.geometry import geometry_backward, geometry_forward
+from cormorant_np.input_network import featurize, input_backward, input_forward
+from cormorant_np.output_network import invariants_backward, invariants_forward, output_backward, output_forward
+from cormorant_np.radial import mask_backward, mask_forward, radial_backward, radial_forward
+from cormorant_np.vertex_network import (
+    edge_to_vertex_backward,
+    edge_to_vertex_forward,
+    vertex_network_backward,
+    vertex_network_forward,
+)
+
+START_CUTOFF, START_WIDTH = 1.73, 0.2  # Å, as in the released code
+
+
+def init_params(config, rng, dtype=np.float32):
+    """Random parameters, a flat dict of arrays on the host.
+
+    Weights of Clebsch-Gordan layers start as section 1.6 says, with g = `config.gain`:
+
+        W_ℓ ~ U(-1, 1) g / (τ_in + τ_out),    τ_in and τ_out the numbers of incoming and outgoing channels,
+
+    real and imaginary part alike, in vertex and edge networks. With `released_initialisation`, vertex weights are
+    U(-1, 1) g / max(τ_in, τ_out) and edge weights N(0, 1) / max(τ_in, τ_out). The linear input and output start
+    uniformly in ±1/sqrt(columns). The supplement is silent on these and on the radial functions and cutoffs, which start
+    as in the released code.
+
+    Parameters
+    ----------
+    config : Config
+    rng : numpy.random.Generator
+    dtype : of the real numbers, float32 or float64
+    """
+    c = config.num_channels
+    complex_dtype = np.result_type(dtype, np.complex64)
+    params = {
+        "input.weight": _uniform(rng, (c, 3 * len(config.species)), 1 / np.sqrt(3 * len(config.species))),
+        "input.bias": _uniform(rng, (c,), 1 / np.sqrt(3 * len(config.species))),
+    }
+    for s in range(config.num_layers):
+        params |= _init_layer(config, s, rng)
+    num_scalars = sum((2 + 2 * (l_max + 1)) * c for l_max in config.l_max)
+    params["output.weight"] = rng.uniform(-1, 1, num_scalars) / np.sqrt(num_scalars)
+    params["output.bias"] = rng.uniform(-1, 1, 1) / np.sqrt(num_scalars)
+    return {name: p.astype(complex_dtype if np.iscomplexobj(p) else dtype) for name, p in params.items()}
+
+
+def _init_layer(config, s, rng):
+    c, n = config.num_channels, config.num_frequencies
+    layer = f"layers.{s}"
+    phi = np.full((2, n), np.pi / 2)
+    phi[0, 1:] = 0
+    params = {
+        f"{layer}.radial.kappa": np.tile(np.arange(n, dtype=float), (2, 1)),
+        f"{layer}.radial.phi": phi,
+        f"{layer}.edge.cutoff": np.full(c, START_CUTOFF),
+        f"{layer}.edge.width": np.full(c, START_WIDTH),
+    }
+    for l in range(config.l_max_sh[s] + 1):
+        params[f"{layer}.edge.weight.{l}"] = _edge_weight(config, rng, (c, num_edge_columns(config, s, l)))
+    for l in range(config.l_max[s] + 1):
+        columns = num_paths(config, s, l) * c
+        scale = config.gain / (max(columns, c) if config.released_initialisation else columns + c)
+        params[f"{layer}.vertex.weight.{l}"] = _uniform(rng, (c, columns), scale)
+    return params
+
+
+def _edge_weight(config, rng, shape):
+    if config.released_initialisation:
+        return (rng.normal(size=shape) + 1j * rng.normal(size=shape)) / max(shape)
+    return _uniform(rng, shape, config.gain / sum(shape))
+
+
+def _uniform(rng, shape, scale):
+    """Complex numbers whose real and imaginary parts are uniform in ±scale."""
+    return scale * (rng.uniform(-1, 1, shape) + 1j * rng.uniform(-1, 1, shape))
+
+
+def num_edge_columns(config, s, l):
+    """Columns of layer s's edge weight W_ℓ (S2): C for g^s, (L+1) C for d, the radial functions."""
+    c, l_in = config.num_channels, config.layer_l_max(s)
+    own = c if s > 0 and l <= config.l_max_sh[s - 1] else 0
+    dots = (l_in + 1) * c if l <= l_in else 0
+    return own + dots + config.num_radial
+
+
+def num_paths(config, s, l):
+    """K_ℓ: the incoming SO(3)-vectors per channel of layer s's vertex weight W_ℓ (S5)."""
+    l_in = config.layer_l_max(s)
+    return len(paths(l, config.l_max_sh[s], l_in)) + len(paths(l, l_in, l_in)) + (l <= l_in)
+
+
+def num_parameters(params):
+    """Number of real parameters: a complex weight counts two."""
+    return sum(p.size * (2 if np.issubdtype(p.dtype, np.complexfloating) else 1) for p in params.values())
+
+
+class Cache(NamedTuple):
+    """What the backward pass needs of a forward pass; `features` and the caches of the layers are lists over s."""
+
+    params: dict
+    config: object
+    geometry: tuple
+    input: tuple
+    features: list
+    layers: list
+    output: tuple
+
+
+def forward(params, batch, config):
+    """Energies of B molecules: OUTPUT(CGNet(INPUT({Z_i, r_i}))) (S1).
+
+    Parameters
+    ----------
+    params : dict of `init_params`
+    batch : Batch
+    config : Config
+
+    Returns
+    -------
+    energy : (B,) real, in the units of the training targets
+    cache
+    """
+    xp = get_array_module(batch.positions)
+    geometry, geometry_cache = geometry_forward(batch.charges, batch.positions, config)
+    atom_features = featurize(batch.charges, config, batch.positions.dtype)
+    features, input_cache = input_forward(params["input.weight"], params["input.bias"], atom_features, geometry.atoms)
+
+    edges = xp.empty((0, config.num_channels, *geometry.distances.shape), dtype=features.dtype)
+    all_features, all_scalars, caches = [], [], []
+    for s in range(config.num_layers):
+        edges, features, layer_cache = layer_forward(params, s, edges, features, geometry, config)
+        scalars, invariants_cache = invariants_forward(features, config)
+        all_features.append(features)
+        all_scalars.append(scalars)
+        caches.append((layer_cache, invariants_cache))
+
+    scalars = xp.concatenate(all_scalars)
+    energy, output_cache = output_forward(params["output.weight"], params["output.bias"], scalars)
+    return energy, Cache(params, config, geometry_cache, input_cache, all_features, caches, output_cache)
+
+
+def backward(d_energy, cache):
+    """The gradient of a function of the energies, given its derivative by each of them.
+
+    Parameters
+    ----------
+    d_energy : (B,) real
+    cache : of `forward`
+
+    Returns
+    -------
+    grads : dict with the names and shapes of the parameters; dz = ∂/∂Re z + i ∂/∂Im z for complex ones
+    d_positions : (B, N, 3) real
+    """
+    config, geometry = cache.config, cache.geometry[0]
+    grads = {}
+    grads["output.weight"], grads["output.bias"], d_scalars = output_backward(d_energy, cache.output)
+
+    xp = get_array_module(d_energy)
+    d_distances, d_harmonics = xp.zeros_like(geometry.distances), xp.zeros_like(geometry.harmonics)
+    d_features, d_edges = 0, 0
+    end = len(d_scalars)
+    for s in reversed(range(config.num_layers)):
+        layer_cache, invariants_cache = cache.layers[s]
+        start = end - (2 + 2 * (config.l_max[s] + 1)) * config.num_channels
+        d_features = d_features + invariants_backward(d_scalars[start:end], invariants_cache)
+        d_edges, d_features, d_r, d_y = layer_backward(d_edges, d_features, layer_cache, s, grads)
+        d_distances += d_r
+        d_harmonics += d_y
+        end = start
+
+    grads["input.weight"], grads["input.bias"] = input_backward(d_features, cache.input)
+    d_positions = geometry_backward(d_distances, d_harmonics, cache.geometry)
+    return {name: grads[name] for name in cache.params}, d_positions
+
+
+def layer_forward(params, s, edges, features, geometry, config):
+    """CGLayer(g^s, F^s, r) → g^(s+1), F^(s+1) (section 1.4.1).
+
+    Parameters
+    ----------
+    edges : (L_edge+1, C, B, N_j, N_i) complex, g^s
+    features : ((L+1)², C, B, N) complex, F^s
+    geometry : Geometry
+
+    Returns
+    -------
+    g^(s+1), F^(s+1), cache
+    """
+    layer = f"layers.{s}"
+    edge_weights = [params[f"{layer}.edge.weight.{l}"] for l in range(config.l_max_sh[s] + 1)]
+    vertex_weights = [params[f"{layer}.vertex.weight.{l}"] for l in range(config.l_max[s] + 1)]
+    couple = coupling(
+        config.layer_l_max(s),
+        config.l_max_sh[s],
+        config.l_max[s],
+        config.vertex_order,
+        geometry.distances.dtype.name,
+        device_of(features),
+    )
+    radial, radial_cache = radial_forward(
+        params[f"{layer}.radial.kappa"], params[f"{layer}.radial.phi"], geometry, config
+    )
+    mask, mask_cache = mask_forward(params[f"{layer}.edge.cutoff"], params[f"{layer}.edge.width"], geometry, config)
+    new_edges, edge_cache = edge_network_forward(edges, features, radial, mask, edge_weights)
+    pairs, pairs_cache = edge_to_vertex_forward(new_edges, geometry.harmonics)
+    new_features, vertex_cache = vertex_network_forward(pairs, features, vertex_weights, couple)
+    return new_edges, new_features, (radial_cache, mask_cache, edge_cache, pairs_cache, vertex_cache)
+
+
+def layer_backward(d_new_edges, d_new_features, cache, s, grads):
+    """Gradients by g^s, F^s, the distances and the harmonics; those by the parameters are written into `grads`.
+
+    g^(s+1) has two consumers, this layer's `edge_to_vertex` and the next layer's edge network; F^s has two here, the
+    vertex network and the edge network's dot products.
+    """
+    radial_cache, mask_cache, edge_cache, pairs_cache, vertex_cache = cache
+    layer = f"layers.{s}"
+    d_pairs, d_features, d_vertex_weights = vertex_network_backward(d_new_features, vertex_cache)
+    d_edges, d_harmonics = edge_to_vertex_backward(d_pairs, pairs_cache)
+    d_edges += d_new_edges
+    d_edges, d_dotted, d_radial, d_mask, d_edge_weights = edge_network_backward(d_edges, edge_cache)
+    d_features += d_dotted
+    d_cutoff, d_width, d_distances = mask_backward(d_mask, mask_cache)
+    d_kappa, d_phi, d_r = radial_backward(d_radial, radial_cache)
+    grads |= {
+        f"{layer}.radial.kappa": d_kappa,
+        f"{layer}.radial.phi": d_phi,
+        f"{layer}.edge.cutoff": d_cutoff,
+        f"{layer}.edge.width": d_width,
+    }
+    grads |= {f"{layer}.edge.weight.{l}": d for l, d in enumerate(d_edge_weights)}
+    grads |= {f"{layer}.vertex.weight.{l}": d for l, d in enumerate(d_vertex_weights)}
+    return d_edges, d_features, d_distances + d_r, d_harmonics
+
+
+def features(params, batch, config):
+    """The activations F^1..F^S of all layers, a list of ((L+1)², C, B, N) complex arrays."""
+    return forward(params, batch, config)[1].features
+
+
+def energy_and_forces(params, batch, config):
+    """Energies (B,) and forces -∂E/∂r (B, N, 3), in the training targets' unit and that unit per Å."""
+    xp = get_array_module(batch.positions)
+    energy, cache = forward(params, batch, config)
+    _, d_positions = backward(xp.ones_like(energy), cache)
+    return energy, -d_positions

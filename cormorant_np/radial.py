@@ -1,0 +1,128 @@
+"""Learnable radial functions η and the soft mask μ (section 1.4.2)."""
+
+import math
+
+import numpy as np
+
+from cormorant_np.backend import get_array_module
+
+
+def radial_forward(kappa, phi, geometry, config):
+    """Radial functions of every pair, complex (section 1.4.2, third item under S2):
+
+        η_(k,n)(r) = r^-k ( sin(2π κ_n r + φ_n) + i sin(2π κ̄_n r + φ̄_n) ),   k = 0..max_power, n = 0..num_frequencies-1.
+
+    The channels are the pairs (k, n), n fastest. In the released code a channel's imaginary part does not have a
+    frequency of its own but the next power: with `paired_radial_functions`, the real functions r^-k sin(2π κ_n r + φ_n)
+    are listed with k fastest, n = 0..2 num_frequencies - 1, and neighbours in this list are real and imaginary part.
+    Pairs that are not two different atoms have η = 0.
+
+    Parameters
+    ----------
+    kappa : (2, num_frequencies) real, κ and κ̄, in 1/Å
+    phi : (2, num_frequencies) real, φ and φ̄
+    geometry : Geometry
+
+    Returns
+    -------
+    η : (num_radial, B, N_j, N_i) complex
+    cache
+    """
+    xp = get_array_module(kappa)
+    r = geometry.distances
+    shape = (-1, *r.shape)
+    phase = 2 * math.pi * kappa.reshape(-1, 1, 1, 1) * r + phi.reshape(-1, 1, 1, 1)
+    powers = _inverse_powers(geometry, config.max_power)
+    sines = xp.sin(phase)
+    real, imaginary = _channels(powers[:, None] * sines[None], config)
+    eta = xp.empty((config.num_radial, *r.shape), dtype=np.result_type(r.dtype, np.complex64))
+    eta.real = real.reshape(shape)
+    eta.imag = imaginary.reshape(shape)
+    return eta, (kappa, phase, powers, sines, geometry, config)
+
+
+def radial_backward(d_eta, cache):
+    """Gradients by κ, φ and the distances.
+
+    With p_k = r^-k and s_n = sin(x_n), x_n = 2π κ_n r + φ_n, every real function is p_k s_n, and
+
+        dx_n = Σ_k p_k cos(x_n) d(p_k s_n),     dκ_n = Σ 2π r dx_n,     dφ_n = Σ dx_n,
+        dr   = Σ_n 2π κ_n dx_n - Σ_kn k p_k s_n d(p_k s_n) / r.
+    """
+    kappa, phase, powers, sines, geometry, config = cache
+    xp = get_array_module(kappa)
+    r = geometry.distances
+    d_functions = xp.empty((len(powers), len(sines), *r.shape), dtype=r.dtype)
+    d_real, d_imaginary = _channels(d_functions, config)
+    d_real[...] = d_eta.real.reshape(d_real.shape)
+    d_imaginary[...] = d_eta.imag.reshape(d_real.shape)
+
+    d_phase = (powers[:, None] * d_functions).sum(axis=0) * xp.cos(phase)
+    k_powers = powers * xp.arange(len(powers), dtype=r.dtype).reshape(-1, 1, 1, 1)
+    d_distances = 2 * math.pi * (kappa.reshape(-1, 1, 1, 1) * d_phase).sum(axis=0)
+    d_distances -= (k_powers * (d_functions * sines).sum(axis=1)).sum(axis=0) / r
+    d_kappa = 2 * math.pi * (d_phase * r).sum(axis=(1, 2, 3)).reshape(kappa.shape)
+    d_phi = d_phase.sum(axis=(1, 2, 3)).reshape(kappa.shape)
+    return d_kappa, d_phi, d_distances
+
+
+def _inverse_powers(geometry, max_power):
+    """r^-k for k = 0..max_power, (max_power+1, B, N_j, N_i); zero where the pair is not two different atoms."""
+    powers = [geometry.distinct]
+    for _ in range(max_power):
+        powers.append(powers[-1] / geometry.distances)
+    return get_array_module(geometry.distances).stack(powers)
+
+
+def _channels(functions, config):
+    """Real and imaginary parts, as views, of the real functions (k, n, B, N_j, N_i), in the order of the channels."""
+    num_k, num_n, *pairs = functions.shape
+    if config.paired_radial_functions:
+        by_pair = functions.reshape(num_k // 2, 2, num_n, *pairs).transpose(2, 0, 1, 3, 4, 5)
+        return by_pair[:, :, 0], by_pair[:, :, 1]
+    by_half = functions.reshape(num_k, 2, num_n // 2, *pairs)
+    return by_half[:, 0], by_half[:, 1]
+
+
+def mask_forward(cutoff, width, geometry, config):
+    """The soft mask of every channel (section 1.4.2, last item under S2), zero outside the neighbourhood N(i):
+
+        μ_c,ij = σ( -(r_ij - r_c) / w_c ),    σ(x) = 1 / (1 + exp(-x)) = (1 + tanh(x/2)) / 2.
+
+    With `clamp_cutoffs`, |r_c| and max(|w_c|, 0.001) stand for r_c and w_c.
+
+    Parameters
+    ----------
+    cutoff, width : (C,) real, r_c and w in Å
+
+    Returns
+    -------
+    μ : (C, B, N_j, N_i) real
+    cache
+    """
+    xp = get_array_module(cutoff)
+    if config.clamp_cutoffs:
+        r_c, w = xp.abs(cutoff), xp.maximum(xp.abs(width), 1e-3)
+    else:
+        r_c, w = cutoff, width
+    r_c, w = r_c.reshape(-1, 1, 1, 1), w.reshape(-1, 1, 1, 1)
+    distances = geometry.distances * geometry.distinct
+    x = (r_c - distances) / w
+    sigmoid = (1 + xp.tanh(x / 2)) / 2
+    return sigmoid * geometry.neighbours, (cutoff, width, w, x, sigmoid, geometry, config)
+
+
+def mask_backward(d_mask, cache):
+    """Gradients by r_c, w and the distances: with x = (r_c - r) / w and dx = σ (1 - σ) dμ,
+
+        dr_c = Σ dx / w,     dw = -Σ x dx / w,     dr = -Σ_c dx / w.
+    """
+    cutoff, width, w, x, sigmoid, geometry, config = cache
+    xp = get_array_module(cutoff)
+    d_scaled = d_mask * (sigmoid * (1 - sigmoid) * geometry.neighbours / w)
+    d_cutoff = d_scaled.sum(axis=(1, 2, 3))
+    d_width = -(x * d_scaled).sum(axis=(1, 2, 3))
+    if config.clamp_cutoffs:
+        d_cutoff = d_cutoff * xp.sign(cutoff)
+        d_width = d_width * xp.sign(width) * (xp.abs(width) > 1e-3)
+    return d_cutoff, d_width, -d_scaled.sum(axis=0) * geometry.distinct

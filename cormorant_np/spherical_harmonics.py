@@ -1,0 +1,187 @@
+"""Spherical harmonics, complex and real, normalised to Σ_m |Y_ℓm|² = 1, and their derivative (section 1.4.3).
+
+Everything rests on the solid harmonics r^ℓ Y_ℓm(r̂), polynomials in x, y, z, which are smooth everywhere, also at r = 0.
+Their recursion and their derivative are those of Condon and Shortley's harmonics C_ℓm = sqrt(4π / (2ℓ+1)) Y_ℓm(QM); the
+network uses the complex conjugates Y_ℓm = conj(C_ℓm) = (-1)^m C_ℓ,-m, with which features turn as F → D(R) F, see
+`rotation`. (The supplement prints the factor upside down: sqrt((2ℓ+1) / 4π) would not give Σ_m |Y_ℓm|² = 1.)
+
+Row ℓ² + ℓ + m of every result holds component (ℓ, m).
+"""
+
+from functools import cache
+from math import sqrt
+
+import numpy as np
+
+from cormorant_np.backend import get_array_module, to_device
+from cormorant_np.clebsch_gordan import block
+
+
+def solid_sh(vectors, l_max):
+    """Complex solid harmonics r^ℓ Y_ℓm(r̂) of any vectors, by recursion; not in the supplement.
+
+    For m ≥ 0, with Condon and Shortley's C_ℓm and C_00 = 1:
+
+        C_ℓℓ = - sqrt((2ℓ-1) / 2ℓ) (x + iy) C_ℓ-1,ℓ-1
+        C_ℓm = ( (2ℓ-1) z C_ℓ-1,m - sqrt((ℓ-1)² - m²) r² C_ℓ-2,m ) / sqrt(ℓ² - m²)
+
+    and conj(C_ℓm) = (-1)^m C_ℓ,-m.
+
+    Parameters
+    ----------
+    vectors : (..., 3) real
+
+    Returns
+    -------
+    ((l_max+1)², ...) complex
+    """
+    xp = get_array_module(vectors)
+    x, y, z = vectors[..., 0], vectors[..., 1], vectors[..., 2]
+    r_squared = x * x + y * y + z * z
+    x_plus_iy = x + xp.asarray(1j, dtype=_complex_dtype(vectors)) * y
+    solid = xp.empty(((l_max + 1) ** 2, *x.shape), dtype=x_plus_iy.dtype)
+    solid[0] = 1
+    c = {(0, 0): solid[0]}
+    for l in range(1, l_max + 1):
+        c[l, l] = -sqrt((2 * l - 1) / (2 * l)) * x_plus_iy * c[l - 1, l - 1]
+        for m in range(l):
+            c[l, m] = (2 * l - 1) / sqrt(l * l - m * m) * z * c[l - 1, m]
+            if m < l - 1:
+                c[l, m] -= sqrt(((l - 1) ** 2 - m * m) / (l * l - m * m)) * r_squared * c[l - 2, m]
+        for m in range(l + 1):
+            solid[l * l + l + m] = c[l, m].conj()
+            solid[l * l + l - m] = (-1) ** m * c[l, m]
+    return solid
+
+
+def solid_sh_backward(d_solid, solid):
+    """Gradient by the vectors, from the solid harmonics themselves.
+
+    The derivatives of a solid harmonic of degree ℓ are solid harmonics of degree ℓ - 1. For Y = conj(C),
+
+        ∂_z Y_ℓm         = sqrt((ℓ+m)(ℓ-m)) Y_ℓ-1,m
+        (∂_x - i∂_y) Y_ℓm =  sqrt((ℓ-m)(ℓ-m-1)) Y_ℓ-1,m+1
+        (∂_x + i∂_y) Y_ℓm = -sqrt((ℓ+m)(ℓ+m-1)) Y_ℓ-1,m-1
+
+    and dx_a = Σ_ℓm Re( conj(∂_a Y_ℓm) dY_ℓm ).
+
+    Parameters
+    ----------
+    d_solid, solid : ((l_max+1)², ...) complex
+
+    Returns
+    -------
+    (..., 3) real
+    """
+    xp = get_array_module(solid)
+    dx, dy, dz = d_vectors = xp.zeros((3, *solid.shape[1:]), dtype=solid.real.dtype)
+    for l in range(1, _l_max(solid) + 1):
+        lower = solid[block(l - 1)].conj()
+        for m in range(-l, l + 1):
+            d = d_solid[l * l + l + m]
+            if abs(m) < l:
+                dz += sqrt((l + m) * (l - m)) * (lower[l - 1 + m] * d).real
+            if m < l - 1:
+                up = sqrt((l - m) * (l - m - 1)) / 2 * (lower[l + m] * d)
+                dx += up.real
+                dy += up.imag
+            if m > 1 - l:
+                down = sqrt((l + m) * (l + m - 1)) / 2 * (lower[l - 2 + m] * d)
+                dx -= down.real
+                dy += down.imag
+    return xp.moveaxis(d_vectors, 0, -1)
+
+
+def complex_sh(vectors, l_max):
+    """Y_ℓm(r̂), conjugated, Σ_m |Y_ℓm|² = 1 (section 1.4.3).
+
+    Parameters
+    ----------
+    vectors : (..., 3) real, of any length; the zero vector has Y_00 = 1 and zeros elsewhere
+
+    Returns
+    -------
+    ((l_max+1)², ...) complex
+    """
+    return solid_sh(normalise(vectors)[0], l_max)
+
+
+def real_sh(vectors, l_max):
+    """Real spherical harmonics, Σ_m Y_ℓm² = 1: `real_from_complex(ℓ) @ complex_sh` for every ℓ; not in the supplement.
+
+    Y_ℓm is proportional to cos(mφ) for m ≥ 0 and to sin(|m|φ) for m < 0; ℓ = 1 is (y, z, x) / r.
+
+    Parameters
+    ----------
+    vectors : (..., 3) real, of any length
+
+    Returns
+    -------
+    ((l_max+1)², ...) real
+    """
+    xp = get_array_module(vectors)
+    y = complex_sh(vectors, l_max)
+    real = xp.empty(y.shape, dtype=vectors.dtype)
+    for l in range(l_max + 1):
+        real[l * l + l] = y[l * l + l].real
+        for m in range(1, l + 1):
+            scaled = (-1) ** m * sqrt(2) * y[l * l + l + m]
+            real[l * l + l + m] = scaled.real
+            real[l * l + l - m] = -scaled.imag
+    return real
+
+
+@cache
+def real_from_complex(l):
+    """The unitary matrix U, (2ℓ+1, 2ℓ+1), with Y_real = U Y_complex; its conjugate transpose leads back.
+
+    For m > 0, Y_real,m = ((-1)^m Y_m + Y_-m) / √2 and Y_real,-m = i ((-1)^m Y_m - Y_-m) / √2 for the conjugated Y.
+    """
+    u = np.zeros((2 * l + 1, 2 * l + 1), dtype=complex)
+    u[l, l] = 1
+    for m in range(1, l + 1):
+        u[l + m, [l + m, l - m]] = np.array([(-1) ** m, 1]) / sqrt(2)
+        u[l - m, [l + m, l - m]] = 1j * np.array([(-1) ** m, -1]) / sqrt(2)
+    u.setflags(write=False)
+    return u
+
+
+def normalise(vectors):
+    """Unit vectors and lengths, (..., 3) and (...,); a zero vector keeps its zeros."""
+    xp = get_array_module(vectors)
+    length = xp.sqrt((vectors * vectors).sum(axis=-1))
+    return vectors / xp.where(length > 0, length, 1)[..., None], length
+
+
+def normalise_backward(d_unit, d_length, unit, length):
+    """Gradient by v of û = v / r and r = |v|:  dv = (dû - û (û·dû)) / r + û dr, and zero where r = 0."""
+    xp = get_array_module(unit)
+    inverse = xp.where(length > 0, 1 / xp.where(length > 0, length, 1), 0)
+    radial = (unit * d_unit).sum(axis=-1)
+    return (d_unit - unit * radial[..., None]) * inverse[..., None] + unit * d_length[..., None]
+
+
+def complex_sh_backward(d_y, vectors):
+    """Gradient of `complex_sh` by the vectors: through the solid harmonics of the unit vector, then through v / |v|."""
+    unit, length = normalise(vectors)
+    d_unit = solid_sh_backward(d_y, solid_sh(unit, _l_max(d_y)))
+    return normalise_backward(d_unit, get_array_module(length).zeros_like(length), unit, length)
+
+
+def real_sh_backward(d_y, vectors):
+    """Gradient of `real_sh` by the vectors: Y_real = U Y_complex, hence dY_complex = U† dY_real."""
+    xp = get_array_module(d_y)
+    device = "cpu" if xp is np else "gpu"
+    d_complex = xp.empty(d_y.shape, dtype=_complex_dtype(d_y))
+    for l in range(_l_max(d_y) + 1):
+        adjoint = to_device(real_from_complex(l).conj().T, device)
+        d_complex[block(l)] = xp.tensordot(adjoint, d_y[block(l)], axes=1)
+    return complex_sh_backward(d_complex, vectors)
+
+
+def _l_max(y):
+    return round(sqrt(y.shape[0])) - 1
+
+
+def _complex_dtype(x):
+    return np.result_type(x.dtype, np.complex64)
