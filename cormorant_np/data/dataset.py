@@ -1,0 +1,112 @@
+"""A data set of molecules with energies, and its division into training, validation and test frames."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from cormorant_np.errors import UserError
+
+
+class Dataset(NamedTuple):
+    """n frames of at most N atoms.
+
+    name : what the frames are, for example "md17 ethanol"
+    theory : the method that computed the energies and the forces
+    charges : (n, N) int64, 0 = padding
+    positions : (n, N, 3) float64 in Å, each molecule's centre at the origin
+    energies : (n,) float64 in `unit`, as published: no mean is subtracted and no precision lost
+    forces : (n, N, 3) float64 in `unit`/Å, or None
+    unit : "kcal/mol"
+    splits : the official indices under "train", "valid" and "test"; empty if there is no official split
+    """
+
+    name: str
+    theory: str
+    charges: np.ndarray
+    positions: np.ndarray
+    energies: np.ndarray
+    forces: np.ndarray | None
+    unit: str
+    splits: dict[str, np.ndarray]
+
+
+def split(dataset, num_train, num_valid, num_test, seed):
+    """Disjoint indices for training, validation and test.
+
+    With an official split, each part is the first `num_*` frames of the official part, and `seed` is not used.
+    rMD17 has no official validation part: there, the validation frames are the last `num_valid` frames of the official
+    training part, and cannot be training frames as well. Of its 1000 training frames, 950 train and 50 validate, say.
+
+    Without an official split, the frames are permuted with `seed`; training takes the front of the permutation, test
+    the back, and validation what stands before test. So the test frames stay the same when only `num_train` changes,
+    and a smaller training set is contained in a larger one.
+
+    Parameters
+    ----------
+    dataset : Dataset
+    num_train, num_valid, num_test : int or None
+        None takes all that there is: the whole official part (no validation frames where there is no such part), or,
+        without an official split, all that the two other parts leave. There, only one of the three may be None.
+    seed : int
+
+    Returns
+    -------
+    dict
+        int64 arrays under "train", "valid" and "test".
+
+    Raises
+    ------
+    UserError
+        If more frames are asked for than there are, or a number is negative.
+    """
+    wanted = {"train": num_train, "valid": num_valid, "test": num_test}
+    if any(number is not None and number < 0 for number in wanted.values()):
+        raise UserError(f"The numbers of train, valid and test frames must not be negative, but they are {wanted}.")
+    parts = dataset.splits or _permuted_parts(dataset, wanted, seed)
+    if "valid" not in parts:
+        parts = _validate_on_the_end_of_train(dataset, parts, num_valid or 0)
+    for part, number in wanted.items():
+        if number is not None and number > len(parts[part]):
+            raise UserError(
+                f"{number} {part} frames were asked for, but {dataset.name} has {len(parts[part])} of them "
+                f"(its parts are {_sizes(parts)}): ask for fewer."
+            )
+    return {part: parts[part][:number].astype(np.int64) for part, number in wanted.items()}
+
+
+def _permuted_parts(dataset, wanted, seed):
+    num_frames = len(dataset.energies)
+    open_parts = [part for part, number in wanted.items() if number is None]
+    rest = num_frames - sum(number or 0 for number in wanted.values())
+    if rest < 0:
+        raise UserError(
+            f"{num_frames - rest} frames were asked for ({_numbers(wanted)}), but {dataset.name} has {num_frames}: "
+            "ask for fewer."
+        )
+    if len(open_parts) > 1:
+        raise UserError(
+            f"{dataset.name} has no official split: give the number of frames for all but one of {', '.join(wanted)}."
+        )
+    sizes = wanted | dict.fromkeys(open_parts, rest)
+    order = np.random.default_rng(seed).permutation(num_frames)
+    start_test = num_frames - sizes["test"]
+    start_valid = start_test - sizes["valid"]
+    return {"train": order[: sizes["train"]], "valid": order[start_valid:start_test], "test": order[start_test:]}
+
+
+def _validate_on_the_end_of_train(dataset, parts, num_valid):
+    end = len(parts["train"]) - num_valid
+    if end < 0:
+        raise UserError(
+            f"{num_valid} validation frames were asked for, but {dataset.name} takes them from its {len(parts['train'])} "
+            "training frames: ask for fewer."
+        )
+    return parts | {"train": parts["train"][:end], "valid": parts["train"][end:]}
+
+
+def _sizes(parts):
+    return _numbers({part: len(indices) for part, indices in parts.items()})
+
+
+def _numbers(numbers):
+    return ", ".join(f"{number} {part}" for part, number in numbers.items())

@@ -1,0 +1,49 @@
+"""Load a data set by its name."""
+
+from pathlib import Path
+
+from cormorant_np.data.md17 import load_md17, paper_split
+from cormorant_np.data.reading import read_npz
+from cormorant_np.data.rmd17 import load_rmd17
+from cormorant_np.errors import UserError
+
+SAMPLE = Path(__file__).with_name("sample_ethanol.npz")
+NAMES = ("sample", "md17", "rmd17")
+
+
+def load(name, molecule="ethanol", data_dir=None, data_file=None):
+    """Load a data set.
+
+    Parameters
+    ----------
+    name : str
+        "sample", which comes with the package (ethanol, GFN2-xTB), "md17" or "rmd17".
+    molecule : str
+        The molecule of MD17 or rMD17; "sample" has only ethanol.
+    data_dir : path or None
+        Where the files of MD17 or rMD17 are, or go; see `downloads.data_directory`.
+    data_file : path or None
+        An .npz file of one's own, in MD17's or rMD17's format, in place of the files of `name`; `molecule` and
+        `data_dir` do not matter then. For "md17" it gets the paper's split if it has 70,000 frames or more.
+
+    Returns
+    -------
+    Dataset
+
+    Raises
+    ------
+    UserError
+        If a name is unknown, or a file is missing or damaged.
+    """
+    if name not in NAMES:
+        raise UserError(f"There is no data set '{name}': choose one of {', '.join(NAMES)}.")
+    if data_file is not None:
+        dataset = read_npz(data_file, Path(data_file).stem)
+        return dataset._replace(splits=paper_split(len(dataset.energies)) if name == "md17" else {})
+    if name == "md17":
+        return load_md17(molecule, data_dir)
+    if name == "rmd17":
+        return load_rmd17(molecule, data_dir)
+    if molecule != "ethanol":
+        raise UserError(f"The sample has only ethanol, not '{molecule}': use --dataset md17 or your own file.")
+    return read_npz(SAMPLE, "sample ethanol")

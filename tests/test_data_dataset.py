@@ -1,0 +1,68 @@
+"""Splits: disjoint, seeded, official where there is an official split."""
+
+import numpy as np
+import pytest
+
+from cormorant_np.data import Dataset, split
+from cormorant_np.data.md17 import paper_split
+from cormorant_np.errors import UserError
+
+
+def dataset(num_frames, splits=()):
+    charges, positions = np.ones((num_frames, 2), int), np.zeros((num_frames, 2, 3))
+    return Dataset("made up", "none", charges, positions, np.zeros(num_frames), None, "kcal/mol", dict(splits))
+
+
+def test_permuted_split_is_disjoint_seeded_and_nested():
+    data = dataset(100)
+    parts = split(data, 60, 15, 20, seed=1)
+    assert [len(parts[key]) for key in ("train", "valid", "test")] == [60, 15, 20]
+    assert len(np.unique(np.concatenate(list(parts.values())))) == 95
+    again, other, smaller = split(data, 60, 15, 20, seed=1), split(data, 60, 15, 20, seed=2), split(data, 10, 15, 20, 1)
+    assert all((parts[key] == again[key]).all() for key in parts)
+    assert (parts["test"] != other["test"]).any()
+    assert (smaller["test"] == parts["test"]).all() and (smaller["train"] == parts["train"][:10]).all()
+
+
+def test_none_takes_the_rest_of_a_permutation():
+    parts = split(dataset(100), None, 10, 20, seed=0)
+    assert sorted(np.concatenate(list(parts.values()))) == list(range(100))
+    assert len(split(dataset(100), 70, 10, None, seed=0)["test"]) == 20
+    assert len(split(dataset(100), 100, 0, 0, seed=0)["test"]) == 0
+
+
+def test_official_split_without_validation_takes_it_from_the_end_of_train():
+    data = dataset(20, {"train": np.arange(19, 9, -1), "test": np.arange(10)})
+    parts = split(data, 7, 2, None, seed=5)
+    assert parts["train"].tolist() == [19, 18, 17, 16, 15, 14, 13]
+    assert parts["valid"].tolist() == [11, 10]
+    assert parts["test"].tolist() == list(range(10))
+    everything = split(data, None, None, None, seed=5)
+    assert len(everything["train"]) == 10 and len(everything["valid"]) == 0
+
+
+@pytest.mark.parametrize(
+    "splits, numbers, said",
+    [
+        ({}, (90, 10, 1), "101 frames were asked for"),
+        ({}, (None, None, 1), "all but one"),
+        ({}, (-1, 1, 1), "must not be negative"),
+        ({"train": np.arange(60), "test": np.arange(60, 100)}, (55, 6, 10), "55 train frames were asked for.* has 54"),
+        ({"train": np.arange(60), "test": np.arange(60, 100)}, (1, 61, 10), "61 validation frames were asked for.* its 60 training"),
+        ({"train": np.arange(60), "test": np.arange(60, 100)}, (50, 6, 41), "41 test frames were asked for.* has 40"),
+    ],
+)
+def test_too_many_frames(splits, numbers, said):
+    with pytest.raises(UserError, match=said):
+        split(dataset(100, splits), *numbers, seed=0)
+
+
+def test_papers_split_of_md17():
+    np.random.seed(0)
+    order = np.random.permutation(100_000)
+    splits = paper_split(100_000)
+    assert (splits["train"][:10_000] == order[:10_000]).all()
+    assert (splits["train"][10_000:] == order[30_000:70_000]).all()
+    assert (splits["valid"] == order[10_000:20_000]).all() and (splits["test"] == order[20_000:30_000]).all()
+    assert len(np.unique(np.concatenate(list(splits.values())))) == 70_000
+    assert paper_split(69_999) == {}

@@ -1,0 +1,138 @@
+"""Files: the two formats, the original files if they are here, and every way to be broken that a user may meet."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cormorant_np.data import load, split
+from cormorant_np.errors import UserError
+
+FILES = Path(__file__).parents[1] / "../shared/data"
+needs_files = pytest.mark.skipif(not FILES.is_dir(), reason="the original MD17 and rMD17 files are not on this machine")
+
+
+@pytest.fixture
+def md17():
+    rng = np.random.default_rng(0)
+    return {
+        "z": np.array([8, 1, 1], np.uint8),
+        "R": 100 + rng.normal(size=(5, 3, 3)).astype(np.float32),
+        "E": -1e5 + rng.normal(size=(5, 1)),
+        "F": rng.normal(size=(5, 3, 3)).astype(np.float32),
+    }
+
+
+@pytest.fixture
+def save(tmp_path):
+    def save(arrays):
+        np.savez(tmp_path / "own.npz", **arrays)
+        return tmp_path / "own.npz"
+
+    return save
+
+
+def test_md17_format(md17, save):
+    data = load("md17", data_file=save(md17))
+    assert data.name == "own" and data.unit == "kcal/mol" and data.splits == {}
+    assert data.charges.dtype == np.int64 and data.charges.tolist() == [[8, 1, 1]] * 5
+    assert data.energies.dtype == np.float64 and (data.energies == md17["E"][:, 0]).all()
+    assert data.forces.dtype == np.float64 and (data.forces == md17["F"]).all()
+    assert data.positions.dtype == np.float64 and abs(data.positions.mean(axis=1)).max() < 1e-12
+    moved = md17["R"].astype(float) - data.positions
+    assert np.ptp(moved, axis=1).max() < 1e-12
+
+
+def test_rmd17_format_and_missing_forces(md17, save):
+    renamed = {"nuclear_charges": md17["z"], "coords": md17["R"], "energies": md17["E"][:, 0]}
+    data, same = load("rmd17", data_file=save(renamed)), load("sample", data_file=save(md17))
+    assert data.forces is None
+    assert all((getattr(data, key) == getattr(same, key)).all() for key in ("charges", "positions", "energies"))
+
+
+def test_full_size_md17_has_the_papers_split(save):
+    arrays = {"z": [1], "R": np.zeros((70_000, 1, 3)), "E": np.zeros(70_000)}
+    parts = split(load("md17", data_file=save(arrays)), None, None, None, seed=0)
+    assert [len(parts[key]) for key in ("train", "valid", "test")] == [50_000, 10_000, 10_000]
+
+
+@pytest.mark.parametrize(
+    "change, said",
+    [
+        ({"E": None}, "lacks some of the arrays .*it has F, R, z"),
+        ({"z": [8, 1]}, r"shapes in .* disagree.*charges \(2,\)"),
+        ({"E": np.zeros(4)}, "disagree"),
+        ({"F": np.zeros((5, 3, 2))}, "disagree"),
+        ({"R": np.zeros((5, 9))}, "disagree"),
+        ({"R": np.full((5, 3, 3), np.nan)}, "Some positions .* are not finite"),
+        ({"E": np.full(5, np.inf)}, "Some energies .* are not finite"),
+        ({"z": ["O", "H", "H"]}, "Some charges .* are not finite numbers"),
+        ({"z": np.array([8, 1, None])}, "cannot be read"),
+        ({"e_unit": "eV"}, "e_unit = eV"),
+    ],
+)
+def test_wrong_contents(md17, save, change, said):
+    arrays = {key: array for key, array in (md17 | change).items() if array is not None}
+    with pytest.raises(UserError, match=said) as error:
+        load("md17", data_file=save(arrays))
+    assert "\n" not in str(error.value)
+
+
+def test_wrong_files(md17, save, tmp_path):
+    path = save(md17)
+    whole = path.read_bytes()
+    for broken in (b"", b"<html>no such page</html>", whole[: len(whole) // 2]):
+        path.write_bytes(broken)
+        with pytest.raises(UserError, match=r"own\.npz is not an \.npz file"):
+            load("md17", data_file=path)
+    damaged = bytearray(whole)
+    damaged[len(whole) // 3] ^= 255
+    path.write_bytes(damaged)
+    with pytest.raises(UserError, match=r"own\.npz cannot be read"):
+        load("md17", data_file=path)
+    with pytest.raises(UserError, match="There is no data file"):
+        load("md17", data_file=tmp_path / "absent.npz")
+
+
+@pytest.mark.parametrize(
+    "name, molecule, said",
+    [
+        ("md18", "ethanol", "choose one of sample, md17, rmd17"),
+        ("md17", "water", "aspirin, .*uracil"),
+        ("rmd17", "water", "aspirin, .*uracil"),
+        ("sample", "aspirin", "only ethanol"),
+    ],
+)
+def test_unknown_names(name, molecule, said):
+    with pytest.raises(UserError, match=said):
+        load(name, molecule)
+
+
+@needs_files
+def test_original_md17_file():
+    data = load("md17", data_file=FILES / "md17/md17_ethanol_2000.npz")
+    assert data.positions.shape == data.forces.shape == (2000, 9, 3) and data.charges[0].tolist() == [6, 6, 8] + [1] * 6
+    assert data.theory == "DFT (original MD17 labels)"
+    assert np.isclose(data.energies.mean(), -97196, atol=20)
+    assert 3 < data.energies.std() < 6
+
+
+@needs_files
+def test_original_rmd17_pair():
+    data = load("rmd17", "ethanol", FILES / "rmd17")
+    parts = split(data, 950, 50, None, seed=0)
+    assert data.positions.shape == data.forces.shape == (2000, 9, 3)
+    assert [len(parts[key]) for key in ("train", "valid", "test")] == [950, 50, 1000]
+    with np.load(FILES / "rmd17/rmd17_ethanol_test_01.npz") as test:
+        assert (data.energies[parts["test"]] == test["energies"]).all()
+    mean = data.energies[data.splits["train"]].mean()
+    assert np.isclose(abs(data.energies[parts["test"]] - mean).mean(), 3.25, atol=0.005)
+
+
+@needs_files
+def test_benzene_drifts_and_is_centred():
+    data = load("rmd17", "benzene", FILES / "rmd17")
+    with np.load(FILES / "rmd17/rmd17_benzene_train_01.npz") as train:
+        assert np.linalg.norm(train["coords"].mean(axis=1), axis=-1).max() > 300
+    assert np.linalg.norm(data.positions, axis=-1).max() < 4
+    assert abs(data.positions.mean(axis=1)).max() < 1e-13
