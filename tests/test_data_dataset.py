@@ -7,6 +7,8 @@ from cormorant_np.data import Dataset, split
 from cormorant_np.data.md17 import paper_split
 from cormorant_np.errors import UserError
 
+OFFICIAL = {"train": np.arange(60), "test": np.arange(60, 100)}
+
 
 def dataset(num_frames, splits=()):
     charges, positions = np.ones((num_frames, 2), int), np.zeros((num_frames, 2, 3))
@@ -47,9 +49,9 @@ def test_official_split_without_validation_takes_it_from_the_end_of_train():
         ({}, (90, 10, 1), "101 frames were asked for"),
         ({}, (None, None, 1), "all but one"),
         ({}, (-1, 1, 1), "must not be negative"),
-        ({"train": np.arange(60), "test": np.arange(60, 100)}, (55, 6, 10), "55 train frames were asked for.* has 54"),
-        ({"train": np.arange(60), "test": np.arange(60, 100)}, (1, 61, 10), "61 validation frames were asked for.* its 60 training"),
-        ({"train": np.arange(60), "test": np.arange(60, 100)}, (50, 6, 41), "41 test frames were asked for.* has 40"),
+        (OFFICIAL, (55, 6, 10), "55 train frames were asked for.* has 54"),
+        (OFFICIAL, (1, 61, 10), "61 validation frames were asked for.* its 60 training"),
+        (OFFICIAL, (50, 6, 41), "41 test frames were asked for.* has 40"),
     ],
 )
 def test_too_many_frames(splits, numbers, said):

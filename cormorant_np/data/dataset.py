@@ -95,11 +95,12 @@ def _permuted_parts(dataset, wanted, seed):
 
 
 def _validate_on_the_end_of_train(dataset, parts, num_valid):
-    end = len(parts["train"]) - num_valid
+    num_train = len(parts["train"])
+    end = num_train - num_valid
     if end < 0:
         raise UserError(
-            f"{num_valid} validation frames were asked for, but {dataset.name} takes them from its {len(parts['train'])} "
-            "training frames: ask for fewer."
+            f"{num_valid} validation frames were asked for, but {dataset.name} takes them from its "
+            f"{num_train} training frames: ask for fewer."
         )
     return parts | {"train": parts["train"][:end], "valid": parts["train"][end:]}
 

@@ -39,8 +39,8 @@ def load_rmd17(molecule, data_dir=None):
        `splits/index_test_01.csv` if these are there;
     2. the pair `rmd17_<molecule>_train_01.npz` and `rmd17_<molecule>_test_01.npz`, the frames of the split alone;
     3. the archive `rmd17.tar.bz2` (1.07 GB), which is downloaded if it is missing, and from which the files of 1 are
-       taken. It is the newest version on figshare (number 3, file 23950376); its MD5 is the one that the archive's
-       second home, Materials Cloud, publishes too.
+       taken. It is the newest version on figshare (number 3, file 23950376); the copy on Materials Cloud has the
+       same MD5.
 
     Parameters
     ----------
