@@ -1,0 +1,94 @@
+"""A batch in chunks on threads.
+
+On a CPU, a batch is cut into chunks of a few molecules, whose arrays stay in the cache; a pool of threads works on the
+chunks, with one BLAS thread each, and results are put together in the order of the chunks, so that they repeat bit for
+bit. On a GPU, the whole batch is one chunk.
+"""
+
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import NamedTuple
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from cormorant_np import model
+from cormorant_np.backend import device_of, get_array_module
+from cormorant_np.data.batch import Batch
+from cormorant_np.loss import mean_squared_error_backward, mean_squared_error_forward
+from cormorant_np.optimizer import flatten
+
+PAIRS_PER_CHUNK = 400
+"""Atom pairs of a chunk: about 1 MB for each of the largest arrays, measured to be the quickest (docs/performance.md)."""
+
+
+class Workers(NamedTuple):
+    """`map` calls a function for every chunk, on `threads` threads."""
+
+    map: object
+    threads: int
+
+
+@contextmanager
+def workers(threads):
+    """A pool of threads with one BLAS thread each."""
+    with threadpool_limits(limits=1, user_api="blas"):
+        if threads == 1:
+            yield Workers(map, 1)
+        else:
+            with ThreadPoolExecutor(threads) as pool:
+                yield Workers(pool.map, threads)
+
+
+def chunks(batch, threads):
+    """Slices of about `PAIRS_PER_CHUNK` pairs of atoms, their number a multiple of the threads', their sizes equal up to 1."""
+    num_molecules, num_atoms = batch.charges.shape
+    if device_of(batch.positions) == "gpu":
+        return [slice(0, num_molecules)]
+    wanted = num_molecules * num_atoms**2 / PAIRS_PER_CHUNK
+    number = min(num_molecules, threads * max(1, round(wanted / threads)))
+    edges = np.linspace(0, num_molecules, number + 1).round().astype(int)
+    return [slice(start, stop) for start, stop in zip(edges[:-1], edges[1:], strict=True)]
+
+
+def _part(batch, part):
+    return Batch(batch.charges[part], batch.positions[part])
+
+
+def loss_and_gradient(params, batch, targets, config, pool):
+    """Mean squared error of a batch, its gradient, and the predictions.
+
+    Parameters
+    ----------
+    targets : (B,) real
+    pool : Workers
+
+    Returns
+    -------
+    loss : 0-d real
+    gradient : (n,) real, as `flatten` lays it out
+    predictions : (B,) real
+    """
+
+    def work(part):
+        energy, cache = model.forward(params, _part(batch, part), config)
+        loss, loss_cache = mean_squared_error_forward(energy, targets[part], len(targets))
+        gradient, _ = model.backward(mean_squared_error_backward(1, loss_cache), cache)
+        return loss, flatten(gradient), energy
+
+    losses, gradients, energies = zip(*pool.map(work, chunks(batch, pool.threads)), strict=True)
+    return sum(losses), sum(gradients), get_array_module(targets).concatenate(energies)
+
+
+def predict(params, batch, config, pool):
+    """Energies (B,) of any number of molecules."""
+    parts = pool.map(lambda part: model.forward(params, _part(batch, part), config)[0], chunks(batch, pool.threads))
+    return get_array_module(batch.positions).concatenate(list(parts))
+
+
+def predict_with_forces(params, batch, config, pool):
+    """Energies (B,) and forces (B, N, 3) of any number of molecules."""
+    work = lambda part: model.energy_and_forces(params, _part(batch, part), config)
+    energies, forces = zip(*pool.map(work, chunks(batch, pool.threads)), strict=True)
+    xp = get_array_module(batch.positions)
+    return xp.concatenate(energies), xp.concatenate(forces)
