@@ -11,11 +11,12 @@ import scipy.sparse
 from cormorant_np.errors import UserError
 
 INSTALL = "pip install 'cupy-cuda12x[ctk]' (CUDA 12) or pip install 'cupy-cuda13x[ctk]' (CUDA 13)"
+HOST_TYPES = (np.ndarray, np.generic, int, float)
 
 
 def get_array_module(x):
     """The module, `numpy` or `cupy`, that the array x belongs to."""
-    if isinstance(x, np.ndarray):
+    if isinstance(x, HOST_TYPES):
         return np
     import cupy
 
@@ -23,8 +24,8 @@ def get_array_module(x):
 
 
 def to_host(x):
-    """A NumPy array with the values of x."""
-    return x if isinstance(x, np.ndarray) else x.get()
+    """A NumPy array with the values of x, an array of either module or a number."""
+    return np.asarray(x) if isinstance(x, HOST_TYPES) else x.get()
 
 
 def to_device(x, device):
@@ -66,5 +67,6 @@ def check_device(device):
         float((x @ x).real.sum())
     except Exception as error:
         raise UserError(
-            f"--device gpu found a device, but CuPy cannot compute on it ({error}); CUDA's libraries may be missing: {INSTALL}."
+            f"--device gpu found a device, but CuPy cannot compute on it ({error}); CUDA's libraries may be missing: "
+            f"{INSTALL}."
         ) from None

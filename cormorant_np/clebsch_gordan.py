@@ -1,4 +1,4 @@
-"""Clebsch-Gordan coefficients, exact from SymPy, and the sparse matrix that couples a whole layer (sections 1.4.2, 1.4.4).
+"""Clebsch-Gordan coefficients, exact from SymPy, and the sparse matrix that couples a whole layer (section 1.4.4).
 
 The Clebsch-Gordan product of two SO(3)-vectors is
 
@@ -71,9 +71,9 @@ class Coupling(NamedTuple):
 def coupling(l_in, l_sh, l_out, order, dtype, device):
     """The coupling of Σ_j G ⊗cg F, F ⊗cg F and F into ℓ = 0..l_out (S5).
 
-    Since ⟨ℓ1 m1 ℓ2 m2|ℓ m⟩ = (-1)^(ℓ1+ℓ2-ℓ) ⟨ℓ2 m2 ℓ1 m1|ℓ m⟩, the paths (ℓ1, ℓ2) and (ℓ2, ℓ1) of F ⊗cg F are equal up to
-    this sign, and (ℓ1, ℓ1) vanishes for odd ℓ. Z has only the different ones, ℓ1 ≤ ℓ2. For the weight matrix W of (S5),
-    whose K paths are the published parameters,
+    Since ⟨ℓ1 m1 ℓ2 m2|ℓ m⟩ = (-1)^(ℓ1+ℓ2-ℓ) ⟨ℓ2 m2 ℓ1 m1|ℓ m⟩, the paths (ℓ1, ℓ2) and (ℓ2, ℓ1) of F ⊗cg F are equal
+    up to this sign, and (ℓ1, ℓ1) vanishes for odd ℓ. Z has only the different ones, ℓ1 ≤ ℓ2. For the weight matrix W
+    of (S5), whose K paths are the published parameters,
 
         Σ_k W_k Z_k  =  Σ_k' (Σ_k fold_k'k W_k) Z_k',
 

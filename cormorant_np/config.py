@@ -76,7 +76,7 @@ class Config:
             object.__setattr__(self, name, tuple(getattr(self, name)))
         if len(self.l_max) != len(self.l_max_sh) or not self.l_max:
             raise UserError(
-                f"l_max and l_max_sh need one number for each layer, but have {len(self.l_max)} and {len(self.l_max_sh)}."
+                f"l_max and l_max_sh need one number for each layer, not {len(self.l_max)} and {len(self.l_max_sh)}."
             )
         if min(self.l_max + self.l_max_sh) < 0 or self.num_channels < 1:
             raise UserError("l_max and l_max_sh must not be negative, and num_channels must be at least 1.")

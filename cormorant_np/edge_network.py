@@ -9,8 +9,8 @@ def edge_network_forward(edges, features, radial, mask, weights):
 
         g_ℓc,ij^(s+1) = μ_c,ij Σ_c' ( g_ℓ,ij^s ⊕ d_ij^s ⊕ η_ij )_c' (W_ℓ)_cc'.
 
-    The sum over c' is done in two matrix products: one for g^s, which each ℓ has for itself, and one for d ⊕ η, which all
-    ℓ share. An ℓ that F^s does not have gets no dot products (in the first layer, F^0 has only ℓ = 0).
+    The sum over c' is done in two matrix products: one for g^s, which each ℓ has for itself, and one for d ⊕ η, which
+    all ℓ share. An ℓ that F^s does not have gets no dot products (in the first layer, F^0 has only ℓ = 0).
 
     Parameters
     ----------
@@ -65,7 +65,7 @@ def edge_network_backward(d_new_edges, cache):
 
 
 def _stack(weights, num_edge_l, num_radial, num_shared):
-    """W's columns for g^s, (ℓ, C, C) for the ℓ that g^s has, and for d ⊕ η, (ℓ C, columns), with zeros where ℓ has no d."""
+    """W's columns for g^s, (ℓ, C, C) for the ℓ that g^s has, and for d ⊕ η, (ℓ C, columns), zero where ℓ has no d."""
     xp = get_array_module(weights[0])
     num_channels = weights[0].shape[0]
     num_own = min(num_edge_l, len(weights))

@@ -31,8 +31,8 @@ class Geometry(NamedTuple):
 def geometry_forward(charges, positions, config):
     """Distances and harmonics of all pairs.
 
-    Nothing divides by the distance of an atom to itself or to padding: such pairs count as 1 Å long in `distances`, which
-    no result depends on, since they are left out by `distinct` and `neighbours`.
+    Nothing divides by the distance of an atom to itself or to padding: such pairs count as 1 Å long in `distances`,
+    which no result depends on, since `distinct` and `neighbours` leave them out.
 
     Parameters
     ----------

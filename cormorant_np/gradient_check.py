@@ -33,8 +33,8 @@ def directional_derivative(function, x, direction, step=1e-4):
 def gradient_error(function, x, gradient, rng, step=1e-4):
     """Relative error of `gradient` against the finite difference of `function` at x, in one random direction.
 
-    The direction is random, then tilted towards the gradient, so that the derivative is not small by chance. The error is
-    relative to the larger of the two numbers, or absolute where both are below 1e-10.
+    The direction is random, then tilted towards the gradient, so that the derivative is not small by chance. The error
+    is relative to the larger of the two numbers, or to 1e-10 where both are smaller.
 
     Parameters
     ----------

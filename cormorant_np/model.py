@@ -30,8 +30,8 @@ def init_params(config, rng, dtype=np.float32):
 
     real and imaginary part alike, in vertex and edge networks. With `released_initialisation`, vertex weights are
     U(-1, 1) g / max(τ_in, τ_out) and edge weights N(0, 1) / max(τ_in, τ_out). The linear input and output start
-    uniformly in ±1/sqrt(columns). The supplement is silent on these and on the radial functions and cutoffs, which start
-    as in the released code.
+    uniformly in ±1/sqrt(columns). The supplement is silent on these, and on the radial functions and cutoffs, which
+    start as in the released code.
 
     Parameters
     ----------

@@ -1,7 +1,7 @@
 """AMSGrad on real and imaginary parts (section 2; Reddi, Kale and Kumar, ICLR 2018, algorithm 2).
 
-A complex parameter is two real ones. `flatten` lays all parameters out as one real vector, on which the optimiser works;
-`unflatten` gives the dict of parameters back, as views of that vector.
+A complex parameter is two real ones. `flatten` lays all parameters out as one real vector, on which the optimiser
+works; `unflatten` gives the dict of parameters back, as views of that vector.
 """
 
 from typing import NamedTuple
@@ -14,18 +14,18 @@ from cormorant_np.backend import get_array_module
 def flatten(params):
     """One real vector of all parameters, real and imaginary parts side by side; complex ones first."""
     xp = get_array_module(next(iter(params.values())))
-    return xp.concatenate([xp.ascontiguousarray(params[name]).reshape(-1).view(_real(params[name])) for name in _order(params)])
+    return xp.concatenate([params[name].reshape(-1).view(params[name].real.dtype) for name in _order(params)])
 
 
 def unflatten(vector, like):
     """The dict of parameters whose names, shapes and kinds are those of `like`, as views of `vector`."""
     params, start = {}, 0
+    complex_dtype = np.result_type(vector.dtype, np.complex64)
     for name in _order(like):
-        shape, complex_valued = like[name].shape, like[name].dtype.kind == "c"
-        size = like[name].size * (2 if complex_valued else 1)
-        part = vector[start : start + size]
-        params[name] = (part.view(np.result_type(vector.dtype, np.complex64)) if complex_valued else part).reshape(shape)
-        start += size
+        dtype, size = (complex_dtype, 2) if like[name].dtype.kind == "c" else (vector.dtype, 1)
+        stop = start + size * like[name].size
+        params[name] = vector[start:stop].view(dtype).reshape(like[name].shape)
+        start = stop
     return {name: params[name] for name in like}
 
 
@@ -34,12 +34,8 @@ def _order(params):
     return sorted(params, key=lambda name: params[name].dtype.kind != "c")
 
 
-def _real(array):
-    return array.real.dtype
-
-
 class State(NamedTuple):
-    """What the optimiser remembers: the number of steps, and the moments m, v and max v, vectors like the parameters."""
+    """What the optimiser remembers: the number of steps, and m, v and max v, vectors like the parameters."""
 
     step: int
     m: np.ndarray
@@ -59,8 +55,8 @@ def amsgrad_step(vector, gradient, state, lr=5e-4, beta_1=0.9, beta_2=0.999, eps
         m ← β_1 m + (1-β_1) g,    v ← β_2 v + (1-β_2) g²,    v̂ ← max(v̂, v),
         θ ← θ - lr m / (1-β_1^t) / ( sqrt(v̂ / (1-β_2^t)) + ε ).
 
-    The factors 1 - β^t undo the bias of moments that start at zero. Reddi et al. leave them out; they are in Adam, and in
-    the optimiser that the authors trained with. With `adam`, v takes the place of v̂, which is Kingma and Ba's Adam.
+    The factors 1 - β^t undo the bias of moments that start at zero. Reddi et al. leave them out; they are in Adam, and
+    in the optimiser that the authors trained with. With `adam`, v takes the place of v̂: Kingma and Ba's Adam.
 
     Parameters
     ----------

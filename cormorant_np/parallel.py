@@ -2,11 +2,12 @@
 
 On a CPU, a batch is cut into chunks of a few molecules, whose arrays stay in the cache; a pool of threads works on the
 chunks, with one BLAS thread each, and results are put together in the order of the chunks, so that they repeat bit for
-bit. On a GPU, the whole batch is one chunk.
+bit. On a GPU, a mini-batch is one chunk.
 """
 
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -14,12 +15,12 @@ from threadpoolctl import threadpool_limits
 
 from cormorant_np import model
 from cormorant_np.backend import device_of, get_array_module
-from cormorant_np.data.batch import Batch
+from cormorant_np.data.batch import take
 from cormorant_np.loss import mean_squared_error_backward, mean_squared_error_forward
 from cormorant_np.optimizer import flatten
 
-PAIRS_PER_CHUNK = 400
-"""Atom pairs of a chunk: about 1 MB for each of the largest arrays, measured to be the quickest (docs/performance.md)."""
+PAIRS_PER_CHUNK = {"cpu": 400, "gpu": 40_000}
+"""Pairs of atoms in a chunk: on a CPU, the largest arrays of a chunk then take 1 to 2 MB and stay in the cache."""
 
 
 class Workers(NamedTuple):
@@ -32,27 +33,17 @@ class Workers(NamedTuple):
 @contextmanager
 def workers(threads):
     """A pool of threads with one BLAS thread each."""
-    with threadpool_limits(limits=1, user_api="blas"):
-        if threads == 1:
-            yield Workers(map, 1)
-        else:
-            with ThreadPoolExecutor(threads) as pool:
-                yield Workers(pool.map, threads)
+    with threadpool_limits(limits=1, user_api="blas"), ThreadPoolExecutor(threads) as pool:
+        yield Workers(pool.map if threads > 1 else map, threads)
 
 
 def chunks(batch, threads):
-    """Slices of about `PAIRS_PER_CHUNK` pairs of atoms, their number a multiple of the threads', their sizes equal up to 1."""
+    """Slices of a batch with about `PAIRS_PER_CHUNK` pairs; as many for every thread, as equal in size as can be."""
     num_molecules, num_atoms = batch.charges.shape
-    if device_of(batch.positions) == "gpu":
-        return [slice(0, num_molecules)]
-    wanted = num_molecules * num_atoms**2 / PAIRS_PER_CHUNK
+    wanted = num_molecules * num_atoms**2 / PAIRS_PER_CHUNK[device_of(batch.positions)]
     number = min(num_molecules, threads * max(1, round(wanted / threads)))
     edges = np.linspace(0, num_molecules, number + 1).round().astype(int)
-    return [slice(start, stop) for start, stop in zip(edges[:-1], edges[1:], strict=True)]
-
-
-def _part(batch, part):
-    return Batch(batch.charges[part], batch.positions[part])
+    return [slice(start, stop) for start, stop in pairwise(edges)]
 
 
 def loss_and_gradient(params, batch, targets, config, pool):
@@ -71,7 +62,7 @@ def loss_and_gradient(params, batch, targets, config, pool):
     """
 
     def work(part):
-        energy, cache = model.forward(params, _part(batch, part), config)
+        energy, cache = model.forward(params, take(batch, part), config)
         loss, loss_cache = mean_squared_error_forward(energy, targets[part], len(targets))
         gradient, _ = model.backward(mean_squared_error_backward(1, loss_cache), cache)
         return loss, flatten(gradient), energy
@@ -82,13 +73,16 @@ def loss_and_gradient(params, batch, targets, config, pool):
 
 def predict(params, batch, config, pool):
     """Energies (B,) of any number of molecules."""
-    parts = pool.map(lambda part: model.forward(params, _part(batch, part), config)[0], chunks(batch, pool.threads))
+    parts = pool.map(lambda part: model.forward(params, take(batch, part), config)[0], chunks(batch, pool.threads))
     return get_array_module(batch.positions).concatenate(list(parts))
 
 
 def predict_with_forces(params, batch, config, pool):
     """Energies (B,) and forces (B, N, 3) of any number of molecules."""
-    work = lambda part: model.energy_and_forces(params, _part(batch, part), config)
+
+    def work(part):
+        return model.energy_and_forces(params, take(batch, part), config)
+
     energies, forces = zip(*pool.map(work, chunks(batch, pool.threads)), strict=True)
     xp = get_array_module(batch.positions)
     return xp.concatenate(energies), xp.concatenate(forces)

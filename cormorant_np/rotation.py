@@ -1,4 +1,4 @@
-"""Rotations of SO(3)-vectors: Wigner's matrices D^ℓ(R) (section 1.1). For tests, checks and notebooks; runs on the host.
+"""Rotations of SO(3)-vectors: Wigner's matrices D^ℓ(R) (section 1.1). For tests, checks and notebooks; on the host.
 
 D^ℓ(R) is the matrix of ⟨ℓ m| exp(-iα J_z) exp(-iβ J_y) exp(-iγ J_z) |ℓ m'⟩ for the rotation R = R_z(α) R_y(β) R_z(γ).
 When a molecule is turned, r → R r, harmonics and features turn as Y^ℓ → D^ℓ(R) Y^ℓ and F^ℓ → D^ℓ(R) F^ℓ.
@@ -14,8 +14,8 @@ from cormorant_np.spherical_harmonics import real_from_complex
 def wigner_d(rotation, l):
     """D^ℓ(R), complex, shape (2ℓ+1, 2ℓ+1), of a rotation matrix R of shape (3, 3).
 
-    D^1 is R itself, whose rows and columns are reordered from (x, y, z) to the real harmonics (y, z, x) and taken to the
-    complex ones. Every further D^ℓ is the part of weight ℓ of the Clebsch-Gordan product of D^(ℓ-1) and D^1.
+    D^1 is R itself, whose rows and columns are reordered from (x, y, z) to the real harmonics (y, z, x) and taken to
+    the complex ones. Every further D^ℓ is the part of weight ℓ of the Clebsch-Gordan product of D^(ℓ-1) and D^1.
     """
     if l == 0:
         return np.ones((1, 1), dtype=complex)

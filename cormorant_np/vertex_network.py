@@ -44,8 +44,8 @@ def vertex_network_forward(pairs, features, weights, coupling):
 
         F_ℓ,i^(s+1) = ( Σ_j G_ij ⊗cg F_j  ⊕  F_i ⊗cg F_i  ⊕  F_i )_ℓ W_ℓ.
 
-    The products come first and the coefficients after: X holds Σ_j G_p F_q, F and F_p F_q for all components p and q, one
-    sparse matrix, `coupling`, makes all paths Z of all (ℓ, m) from it, and one matrix product for every ℓ mixes them.
+    The products come first and the coefficients after: X holds Σ_j G_p F_q, F and F_p F_q for all components p and q,
+    one sparse matrix makes all paths Z of all (ℓ, m) from it, and one matrix product for every ℓ mixes them.
 
     Parameters
     ----------
@@ -99,7 +99,7 @@ def _sparse_matmul(matrix, x):
 
 
 def aggregate_forward(pairs, features, out):
-    """out_pq,i = Σ_{j∈N(i)} G_p,ij F_q,j: a matrix product (q, j) @ (j, i) for every p, channel and molecule (S5, item 1).
+    """out_pq,i = Σ_{j∈N(i)} G_p,ij F_q,j: for every p, channel and molecule, (q, j) @ (j, i) (S5, item 1).
 
     Parameters
     ----------
@@ -108,7 +108,8 @@ def aggregate_forward(pairs, features, out):
     out : (P, Q, C, B, N) complex, written
     """
     xp = get_array_module(features)
-    xp.matmul(features.transpose(1, 2, 0, 3)[:, :, None], pairs.transpose(1, 2, 0, 3, 4), out=out.transpose(2, 3, 0, 1, 4))
+    f, g = features.transpose(1, 2, 0, 3)[:, :, None], pairs.transpose(1, 2, 0, 3, 4)
+    xp.matmul(f, g, out=out.transpose(2, 3, 0, 1, 4))
 
 
 def aggregate_backward(d_out, pairs, features):
@@ -166,9 +167,8 @@ def mix_forward(paths, weights, coupling):
     cache
     """
     xp = get_array_module(paths)
-    num_channels, *atoms = paths.shape[1:]
     folded = [_fold(weight, fold) for weight, fold in zip(weights, coupling.fold, strict=True)]
-    mixed = xp.empty((len(weights) ** 2, len(weights[0]), *atoms), dtype=paths.dtype)
+    mixed = xp.empty((len(weights) ** 2, len(weights[0]), *paths.shape[2:]), dtype=paths.dtype)
     for l, (weight, z) in enumerate(zip(folded, _by_l(paths, coupling), strict=True)):
         xp.matmul(weight, z, out=mixed[block(l)].reshape(2 * l + 1, len(weight), -1))
     return mixed, (paths, folded, coupling)

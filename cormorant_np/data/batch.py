@@ -22,7 +22,7 @@ def make_batch(charges, positions, config, dtype=np.float32):
     """Check B molecules, centre each one in float64, and cast them to the network's precision.
 
     The centre is the mean over the molecule's own atoms; without it, float32 would lose digits on molecules that
-    drifted far from the origin (benzene in rMD17 drifts by 114 Å).
+    drifted far from the origin (in rMD17, benzene drifts by hundreds of Å).
 
     Parameters
     ----------
@@ -39,7 +39,7 @@ def make_batch(charges, positions, config, dtype=np.float32):
     charges, positions = np.asarray(charges), np.asarray(positions, dtype=np.float64)
     if charges.ndim != 2 or positions.shape != (*charges.shape, 3):
         raise UserError(
-            f"charges must have shape (B, N) and positions (B, N, 3), but they have {charges.shape} and {positions.shape}."
+            f"charges must have shape (B, N) and positions (B, N, 3), not {charges.shape} and {positions.shape}."
         )
     unknown = sorted(set(np.unique(charges).tolist()) - {0, *config.species})
     if unknown:
@@ -56,6 +56,5 @@ def make_batch(charges, positions, config, dtype=np.float32):
 
 
 def take(batch, indices):
-    """The molecules of a batch at `indices`, without the columns that are padding in every one of them."""
-    charges = batch.charges[indices]
-    return Batch(charges, batch.positions[indices])
+    """Some molecules of a batch: `indices` is a slice or an array of integers on the batch's device."""
+    return Batch(batch.charges[indices], batch.positions[indices])

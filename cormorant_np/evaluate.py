@@ -1,0 +1,122 @@
+"""Errors of a trained run: python -m cormorant_np.evaluate --run-dir DIR."""
+
+import argparse
+import dataclasses
+import json
+from pathlib import Path
+
+import numpy as np
+
+from cormorant_np import run_directory
+from cormorant_np.backend import to_host
+from cormorant_np.errors import UserError, run_command
+from cormorant_np.parallel import predict_with_forces, workers
+from cormorant_np.plots import plot_learning_curve, plot_predictions
+from cormorant_np.training import minibatch, prediction_errors, prepare, read_settings, with_mev
+
+
+def load_run(run_dir, **changes):
+    """The settings of a run, its data, and its best parameters.
+
+    Parameters
+    ----------
+    run_dir : Path
+    changes : settings that are to be others than the run's, such as `device` and `threads`; None is no change
+
+    Returns
+    -------
+    settings, problem, params
+    """
+    run_dir = Path(run_dir)
+    settings = dataclasses.replace(read_settings(run_dir), **{k: v for k, v in changes.items() if v is not None})
+    params = run_directory.load_arrays(run_dir / "best.npz", settings.device)
+    problem = prepare(settings, run_directory.load_arrays(run_dir / "splits.npz"))
+    return settings, problem, params
+
+
+def summarise(run_dir):
+    """Test the best model of a finished run: result.json, learning_curve.png and predictions.png.
+
+    Returns
+    -------
+    dict, as in result.json
+    """
+    run_dir = Path(run_dir)
+    settings, problem, params = load_run(run_dir)
+    test, train = (problem.dataset.energies[problem.splits[part]] for part in ("test", "train"))
+    with workers(settings.threads) as pool:
+        errors = prediction_errors(params, problem, problem.splits["test"], settings, pool)
+    log = run_directory.read_log(run_dir / "log.jsonl")
+    best = min(log, key=lambda row: row["valid_mae"])
+    result = {
+        "dataset": problem.dataset.name,
+        "unit": problem.dataset.unit,
+        "test_mae": float(np.abs(errors).mean()),
+        "test_rmse": float(np.sqrt((errors**2).mean())),
+        "baseline_mae": float(np.abs(test - train.mean()).mean()),
+        "valid_mae": best["valid_mae"],
+        "best_epoch": best["epoch"],
+        "epochs": log[-1]["epoch"],
+        "seconds": sum(row["seconds"] for row in log),
+        "num_train": len(train),
+        "num_test": len(test),
+    }
+    run_directory.write_json(run_dir / "result.json", result)
+    plot_learning_curve(run_dir / "learning_curve.png", log, result["unit"], result["baseline_mae"])
+    plot_predictions(run_dir / "predictions.png", test, test + errors, result["unit"])
+    return result
+
+
+def force_errors(run_dir, split="test", device=None, threads=None):
+    """Errors of energies and forces on one part of a run's data.
+
+    Returns
+    -------
+    dict with energy_mae, energy_rmse and, if the data have forces, force_mae and force_rmse over all components
+    """
+    settings, problem, params = load_run(run_dir, device=device, threads=threads)
+    indices = problem.splits[split]
+    if not len(indices):
+        raise UserError(f"The run in {run_dir} has no {split} molecules.")
+    energies, forces = [], []
+    with workers(settings.threads) as pool:
+        for i in range(0, len(indices), size := 40 * settings.batch_size):
+            part = indices[i : i + size]
+            batch, targets = minibatch(problem, part)
+            energy, force = predict_with_forces(params, batch, problem.config, pool)
+            energies.append(to_host(energy - targets) * problem.scale)
+            if problem.dataset.forces is not None:
+                true = problem.dataset.forces[part][:, : force.shape[1]]
+                error = to_host(force) * problem.scale - true
+                forces.append(error[problem.dataset.charges[part][:, : force.shape[1]] > 0])
+    result = {"split": split, "num_molecules": len(indices), "unit": problem.dataset.unit}
+    for name, errors in (("energy", energies), ("force", forces)):
+        if errors:
+            errors = np.concatenate(errors)
+            result[f"{name}_mae"] = float(np.abs(errors).mean())
+            result[f"{name}_rmse"] = float(np.sqrt((errors**2).mean()))
+    return result
+
+
+def main(arguments=None):
+    parser = argparse.ArgumentParser(prog="python -m cormorant_np.evaluate", description=__doc__)
+    parser.add_argument("--run-dir", required=True, help="directory of a run of cormorant_np.train")
+    parser.add_argument("--split", choices=["train", "valid", "test"], default="test")
+    parser.add_argument("--device", choices=["cpu", "gpu"], help="default: as in training")
+    parser.add_argument("--threads", type=int, help="default: as in training")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    options = parser.parse_args(arguments)
+    result = force_errors(options.run_dir, options.split, options.device, options.threads)
+    if options.json:
+        print(json.dumps(result))
+        return 0
+    unit = result["unit"]
+    print(f"{result['num_molecules']} {result['split']} molecules of {options.run_dir}, best model")
+    print(f"energies  MAE {with_mev(result['energy_mae'], unit)}   RMSE {with_mev(result['energy_rmse'], unit)}")
+    if "force_mae" in result:
+        print(f"forces    MAE {result['force_mae']:.4g} {unit}/Å   RMSE {result['force_rmse']:.4g} {unit}/Å")
+    return 0
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,107 @@
+"""Train Cormorant: python -m cormorant_np.train [--dataset md17 --molecule ethanol --device gpu ...].
+
+Without arguments, a short run on the bundled sample (ethanol, 1000 training frames): a few minutes on two cores. With
+--dataset md17, every default is the paper's: 50,000 training frames, 512 epochs, batches of 25, AMSGrad at 5e-4.
+"""
+
+import argparse
+import dataclasses
+import os
+from pathlib import Path
+
+from cormorant_np.data.md17 import FILES
+from cormorant_np.errors import UserError, run_command
+from cormorant_np.evaluate import summarise
+from cormorant_np.training import Settings, read_settings, train, with_mev
+
+SIZES = {
+    "sample": {"num_train": 1000, "num_valid": 200, "num_test": 1000, "epochs": 60},
+    "md17": {"num_train": 50_000, "num_valid": 10_000, "num_test": 10_000, "epochs": 512},
+    "rmd17": {"num_train": 950, "num_valid": 50, "num_test": 1000, "epochs": 512},
+}
+"""Default numbers of molecules and epochs of each data set."""
+
+MAY_CHANGE = {"epochs", "threads", "device", "data_dir", "data_file"}
+"""Settings that --resume may change."""
+
+
+def build_parser():
+    """The command line; an option that is not given has no value, so that defaults can depend on the data set."""
+    parser = argparse.ArgumentParser(
+        prog="python -m cormorant_np.train",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        argument_default=argparse.SUPPRESS,
+    )
+    add = parser.add_argument
+    add("--dataset", choices=list(SIZES), help="default sample, which needs no network")
+    add("--molecule", help=f"default ethanol; MD17 has {', '.join(FILES)}")
+    add("--data-dir", help="where data files are, or go; default CORMORANT_NP_DATA, else the user's cache directory")
+    add("--data-file", help="an .npz file of your own in MD17's or rMD17's format")
+    add("--run-dir", help="where the run is written; default runs/DATASET-MOLECULE")
+    add("--resume", action="store_true", help="go on with the run in --run-dir")
+    for part, name in (("train", "training"), ("valid", "validation"), ("test", "test")):
+        add(f"--num-{part}", type=int, help=f"number of {name} molecules")
+    add("--epochs", type=int, help="default 60 for the sample, 512 (the paper's) for MD17 and rMD17")
+    add("--batch-size", type=int, help="default 25")
+    add("--lr", type=float, help="learning rate, constant; default 5e-4")
+    add("--optimizer", choices=["amsgrad", "adam"], help="default amsgrad")
+    add("--gain", type=float, help="g of section 1.6; default 5")
+    add("--convention", choices=["supplement", "released"], help="default supplement; see docs/differences.md")
+    add("--num-channels", type=int, help="n_c; default 16")
+    add("--num-layers", type=int, help="S; default 4")
+    add("--l-max", type=int, help="L of every layer; default 3")
+    add("--dtype", choices=["float32", "float64"], help="default float32")
+    add("--seed", type=int, help="of the parameters, the split and the order of the batches; default 0")
+    add("--device", choices=["cpu", "gpu"], help="default cpu")
+    add("--threads", type=int, help="default: the number of cores, at most 8")
+    return parser
+
+
+def new_settings(given):
+    """Settings from the given options, the defaults of the data set and those of the paper, in this order."""
+    dataset = given.get("dataset", "sample")
+    threads = min(8, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count())
+    return Settings(**{"threads": threads, **SIZES[dataset], **given})
+
+
+def resumed_settings(run_dir, given):
+    """Settings of the run in `run_dir`; only those in `MAY_CHANGE` may be given anew.
+
+    Raises
+    ------
+    UserError
+        If another option is given that differs from the run's.
+    """
+    settings = read_settings(run_dir)
+    for name, value in given.items():
+        old = getattr(settings, name)
+        if name not in MAY_CHANGE and value != old:
+            option = f"--{name.replace('_', '-')}"
+            raise UserError(f"The run in {run_dir} has {option} {old}, which --resume cannot change to {value}.")
+    return dataclasses.replace(settings, **{name: given[name] for name in MAY_CHANGE & set(given)})
+
+
+def main(arguments=None):
+    given = vars(build_parser().parse_args(arguments))
+    resume, run_dir = given.pop("resume", False), given.pop("run_dir", None)
+    run_dir = Path(run_dir or f"runs/{given.get('dataset', 'sample')}-{given.get('molecule', 'ethanol')}")
+    settings = resumed_settings(run_dir, given) if resume else new_settings(given)
+    if settings.dataset == "sample":
+        print("A short run on the bundled sample; --dataset md17 has the paper's settings (50,000 frames, 512 epochs).")
+    if not train(settings, run_dir, resume):
+        print(f"Stopped and saved; go on with: python -m cormorant_np.train --run-dir {run_dir} --resume")
+        return 130
+    result = summarise(run_dir)
+    unit = result["unit"]
+    print(
+        f"test MAE {with_mev(result['test_mae'], unit)}, RMSE {with_mev(result['test_rmse'], unit)}, on "
+        f"{result['num_test']} molecules with the model of epoch {result['best_epoch']}; predicting the mean of the "
+        f"training energies has a MAE of {with_mev(result['baseline_mae'], unit)}"
+    )
+    print(f"plots: {run_dir / 'learning_curve.png'}, {run_dir / 'predictions.png'}")
+    return 0
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,370 @@
+"""The training loop (section 2): AMSGrad on mini-batches, checkpoints, an exact continuation."""
+
+import dataclasses
+import platform
+import signal
+import time
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from tqdm import tqdm
+
+from cormorant_np import data, model, run_directory
+from cormorant_np.backend import check_device, get_array_module, to_device, to_host
+from cormorant_np.config import Config
+from cormorant_np.errors import UserError
+from cormorant_np.optimizer import State, amsgrad_step, flatten, init_state, unflatten
+from cormorant_np.parallel import loss_and_gradient, predict, workers
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """What a run is: its data, its network and its training. The defaults of the training are those of section 2."""
+
+    dataset: str = "sample"
+    molecule: str = "ethanol"
+    data_dir: str | None = None
+    data_file: str | None = None
+    num_train: int | None = None
+    num_valid: int | None = None
+    num_test: int | None = None
+    epochs: int = 512
+    batch_size: int = 25
+    lr: float = 5e-4
+    optimizer: str = "amsgrad"
+    convention: str = "supplement"
+    gain: float | None = None
+    num_channels: int = 16
+    num_layers: int = 4
+    l_max: int = 3
+    dtype: str = "float32"
+    seed: int = 0
+    device: str = "cpu"
+    threads: int = 2
+
+    def __post_init__(self):
+        for name in ("epochs", "batch_size", "num_channels", "num_layers", "threads"):
+            if getattr(self, name) < 1:
+                raise UserError(f"--{name.replace('_', '-')} must be at least 1, not {getattr(self, name)}.")
+        if not self.lr > 0:
+            raise UserError(f"--lr must be positive, not {self.lr}.")
+
+
+class Problem(NamedTuple):
+    """A data set made ready for a network.
+
+    dataset : data.Dataset
+    splits : dict of index arrays, "train", "valid" and "test"
+    config : Config
+    batch : Batch of all n molecules, on the device
+    num_atoms : (n,) integers, on the host
+    targets : (n,) real on the device, (energy - mean) / scale
+    mean, scale : mean and standard deviation of the training energies
+    """
+
+    dataset: data.Dataset
+    splits: dict
+    config: Config
+    batch: data.Batch
+    num_atoms: np.ndarray
+    targets: np.ndarray
+    mean: float
+    scale: float
+
+
+class RunState(NamedTuple):
+    """Where a run stands, all that its continuation needs.
+
+    vector, optimizer : the parameters, flattened, and the optimiser's `State`
+    epoch, step : finished epochs, and finished steps in the present one
+    error_sum : Σ |error| of the present epoch's training molecules so far, scaled like the targets; on the device
+    seconds : time spent in the present epoch
+    best_epoch, best_error : the epoch with the smallest validation error
+    """
+
+    vector: np.ndarray
+    optimizer: State
+    epoch: int
+    step: int
+    error_sum: np.ndarray
+    seconds: float
+    best_epoch: int
+    best_error: float
+
+
+def prepare(settings, splits=None):
+    """Load the data of a run, split them, and put them on the device.
+
+    Energies are centred and scaled in float64, before any cast: total energies of -97,000 kcal/mol would lose the
+    digits that matter in float32.
+
+    Parameters
+    ----------
+    settings : Settings
+    splits : dict of index arrays, if the run has them already
+
+    Returns
+    -------
+    Problem
+    """
+    check_device(settings.device)
+    dataset = data.load(settings.dataset, settings.molecule, settings.data_dir, settings.data_file)
+    if splits is None:
+        splits = data.split(dataset, settings.num_train, settings.num_valid, settings.num_test, settings.seed)
+    species = sorted({int(z) for z in np.unique(dataset.charges)} - {0})
+    layers = settings.num_layers
+    config = Config.md17(
+        species=species,
+        charge_scale=max(species),
+        num_channels=settings.num_channels,
+        l_max=(settings.l_max,) * layers,
+        l_max_sh=(settings.l_max,) * layers,
+        convention=settings.convention,
+        **({} if settings.gain is None else {"gain": settings.gain}),
+    )
+    train_energies = dataset.energies[splits["train"]]
+    mean, scale = float(train_energies.mean()), float(train_energies.std()) or 1.0
+    batch = data.make_batch(dataset.charges, dataset.positions, config, np.dtype(settings.dtype))
+    targets = ((dataset.energies - mean) / scale).astype(settings.dtype)
+    return Problem(
+        dataset=dataset,
+        splits=splits,
+        config=config,
+        batch=data.Batch(*(to_device(array, settings.device) for array in batch)),
+        num_atoms=(dataset.charges > 0).sum(axis=1),
+        targets=to_device(targets, settings.device),
+        mean=mean,
+        scale=scale,
+    )
+
+
+def start(settings, problem):
+    """The state before the first step."""
+    params = model.init_params(problem.config, np.random.default_rng(settings.seed), np.dtype(settings.dtype))
+    vector = to_device(flatten(params), settings.device)
+    zero = get_array_module(vector).zeros((), dtype=vector.dtype)
+    return RunState(vector, init_state(vector), 0, 0, zero, 0.0, 0, np.inf), params
+
+
+def train(settings, run_dir, resume=False):
+    """Train to the last epoch, or until Ctrl-C; test the best model; write everything into `run_dir`.
+
+    Parameters
+    ----------
+    settings : Settings
+    run_dir : Path
+    resume : go on from the checkpoint in `run_dir`
+
+    Returns
+    -------
+    bool
+        Whether the run has come to its end; False if it was interrupted, and can be resumed.
+    """
+    run_dir = Path(run_dir)
+    splits = run_directory.load_arrays(run_dir / "splits.npz") if resume else None
+    problem = prepare(settings, splits)
+    state, like = start(settings, problem)
+    if resume:
+        state = load_checkpoint(run_dir, settings.device)
+        run_directory.truncate_log(run_dir / "log.jsonl", state.epoch)
+    else:
+        create(run_dir, settings, problem)
+    num_steps = -(-len(problem.splits["train"]) // settings.batch_size)
+    print(describe(settings, problem, like, run_dir), flush=True)
+
+    total, done = settings.epochs * num_steps, state.epoch * num_steps + state.step
+    bar = tqdm(total=total, initial=done, unit="step", disable=None, dynamic_ncols=True)
+    with workers(settings.threads) as pool, interruptible() as interrupted, bar:
+        while state.epoch < settings.epochs:
+            for indices in epoch_batches(problem, settings, state.epoch)[state.step :]:
+                state = train_step(state, like, indices, problem, settings, pool)
+                bar.update()
+                if interrupted():
+                    save_checkpoint(run_dir, state, like)
+                    return False
+            state = end_epoch(state, like, problem, settings, run_dir, pool)
+    return True
+
+
+def epoch_batches(problem, settings, epoch):
+    """Index arrays of the mini-batches of an epoch, a permutation that depends on nothing but seed and epoch."""
+    rng = np.random.default_rng([settings.seed, epoch])
+    order = rng.permutation(problem.splits["train"])
+    return [order[i : i + settings.batch_size] for i in range(0, len(order), settings.batch_size)]
+
+
+def minibatch(problem, indices):
+    """The molecules at `indices`, a host array, without the padding that none of them needs; and their targets."""
+    num_atoms = int(problem.num_atoms[indices].max())
+    indices = get_array_module(problem.targets).asarray(indices)
+    charges, positions = data.take(problem.batch, indices)
+    return data.Batch(charges[:, :num_atoms], positions[:, :num_atoms]), problem.targets[indices]
+
+
+def train_step(state, like, indices, problem, settings, pool):
+    """One mini-batch: forward, backward, AMSGrad."""
+    began = time.perf_counter()
+    xp = get_array_module(state.vector)
+    batch, targets = minibatch(problem, indices)
+    params = unflatten(state.vector, like)
+    _, gradient, predictions = loss_and_gradient(params, batch, targets, problem.config, pool)
+    vector, optimizer = amsgrad_step(
+        state.vector, gradient, state.optimizer, settings.lr, adam=settings.optimizer == "adam"
+    )
+    return state._replace(
+        vector=vector,
+        optimizer=optimizer,
+        step=state.step + 1,
+        error_sum=state.error_sum + xp.abs(predictions - targets).sum(),
+        seconds=state.seconds + time.perf_counter() - began,
+    )
+
+
+def end_epoch(state, like, problem, settings, run_dir, pool):
+    """Validate, log, keep the best model, save the checkpoint."""
+    began = time.perf_counter()
+    params = unflatten(state.vector, like)
+    train_error = float(state.error_sum) / len(problem.splits["train"]) * problem.scale
+    if not np.isfinite(train_error):
+        raise UserError(
+            f"The training error is not finite any more in epoch {state.epoch + 1}: this is the instability of section "
+            f"2.1; start again with a smaller --lr or --gain. The checkpoint in {run_dir} is that of the epoch before."
+        )
+    errors = prediction_errors(params, problem, problem.splits["valid"], settings, pool)
+    valid_error = float(np.abs(errors).mean()) if len(errors) else train_error
+    epoch = state.epoch + 1
+    if valid_error < state.best_error:
+        state = state._replace(best_epoch=epoch, best_error=valid_error)
+        run_directory.save_arrays(run_dir / "best.npz", params)
+    row = {
+        "epoch": epoch,
+        "train_mae": train_error,
+        "valid_mae": valid_error,
+        "seconds": state.seconds + time.perf_counter() - began,
+    }
+    run_directory.append_log(run_dir / "log.jsonl", row)
+    tqdm.write(log_line(row, settings.epochs, problem.dataset.unit))
+    state = state._replace(epoch=epoch, step=0, error_sum=state.error_sum * 0, seconds=0.0)
+    save_checkpoint(run_dir, state, like)
+    return state
+
+
+def prediction_errors(params, problem, indices, settings, pool):
+    """Predicted minus true energies at `indices`, float64 in the data set's unit, on the host."""
+    errors = [np.empty(0)]
+    size = 40 * settings.batch_size
+    for i in range(0, len(indices), size):
+        batch, targets = minibatch(problem, indices[i : i + size])
+        difference = predict(params, batch, problem.config, pool) - targets
+        errors.append(to_host(difference).astype(np.float64) * problem.scale)
+    return np.concatenate(errors)
+
+
+def create(run_dir, settings, problem):
+    """Make the run directory, with its settings and splits.
+
+    Raises
+    ------
+    UserError
+        If there is a run in it already.
+    """
+    if (run_dir / "config.json").exists():
+        raise UserError(f"There is a run in {run_dir} already: add --resume to go on, or choose another --run-dir.")
+    run_dir.mkdir(parents=True, exist_ok=True)
+    content = {
+        "settings": dataclasses.asdict(settings),
+        "network": dataclasses.asdict(problem.config),
+        "mean": problem.mean,
+        "scale": problem.scale,
+        "unit": problem.dataset.unit,
+        "theory": problem.dataset.theory,
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+    }
+    run_directory.save_arrays(run_dir / "splits.npz", problem.splits)
+    run_directory.write_json(run_dir / "config.json", content)
+
+
+def read_settings(run_dir):
+    """The `Settings` of a run."""
+    return Settings(**run_directory.read_json(Path(run_dir) / "config.json")["settings"])
+
+
+def save_checkpoint(run_dir, state, like):
+    """checkpoint.npz: the parameters by their names, and everything else in `state`."""
+    optimizer = {f"optimizer.{name}": value for name, value in state.optimizer._asdict().items()}
+    progress = {name: value for name, value in state._asdict().items() if name not in ("vector", "optimizer")}
+    arrays = {**unflatten(state.vector, like), **optimizer, **{f"progress.{k}": v for k, v in progress.items()}}
+    run_directory.save_arrays(run_dir / "checkpoint.npz", arrays)
+
+
+def load_checkpoint(run_dir, device):
+    """The `RunState` that `save_checkpoint` wrote, on `device`.
+
+    Raises
+    ------
+    UserError
+        If there is no checkpoint in `run_dir`, or it is damaged.
+    """
+    arrays = run_directory.load_arrays(Path(run_dir) / "checkpoint.npz")
+    groups = {"optimizer": {}, "progress": {}}
+    params = {}
+    for name, array in arrays.items():
+        group, _, key = name.partition(".")
+        groups.get(group, params)[key if group in groups else name] = array
+    optimizer = {k: to_device(v, device) if v.ndim else v.item() for k, v in groups["optimizer"].items()}
+    progress = {k: to_device(v, device) if k == "error_sum" else v.item() for k, v in groups["progress"].items()}
+    return RunState(to_device(flatten(params), device), State(**optimizer), **progress)
+
+
+@contextmanager
+def interruptible():
+    """Gives a function that tells whether Ctrl-C was pressed; a second Ctrl-C ends the program at once."""
+    pressed = []
+
+    def handle(signum, frame):
+        pressed.append(signum)
+        signal.signal(signal.SIGINT, previous)
+        tqdm.write("Stopping after this step; press Ctrl-C again to stop at once and lose the steps of this epoch.")
+
+    previous = signal.signal(signal.SIGINT, handle)
+    try:
+        yield lambda: bool(pressed)
+    finally:
+        signal.signal(signal.SIGINT, previous)
+
+
+def describe(settings, problem, params, run_dir):
+    """What is about to be trained, in a few lines."""
+    sizes = {part: len(indices) for part, indices in problem.splits.items()}
+    config = problem.config
+    return (
+        f"{problem.dataset.name} ({problem.dataset.theory}): "
+        f"{sizes['train']} training, {sizes['valid']} validation and {sizes['test']} test molecules\n"
+        f"{model.num_parameters(params)} parameters: {config.num_layers} layers, l_max {settings.l_max}, "
+        f"{config.num_channels} channels, convention {settings.convention}, gain {config.gain:g}\n"
+        f"{settings.epochs} epochs, batches of {settings.batch_size}, {settings.optimizer}, lr {settings.lr:g}, "
+        f"{settings.dtype} on {settings.device} with {settings.threads} threads\n"
+        f"everything goes into {run_dir}"
+    )
+
+
+MEV = {"kcal/mol": 43.3641, "eV": 1000.0}
+"""Units of energy in meV (1 kcal/mol = 4184 J/mol / (96485.33 C/mol))."""
+
+
+def with_mev(error, unit):
+    """An error with its unit, and in meV if it is an energy: "0.123 kcal/mol (5.3 meV)"."""
+    mev = f" ({error * MEV[unit]:.1f} meV)" if unit in MEV else ""
+    return f"{error:.4g} {unit}{mev}"
+
+
+def log_line(row, epochs, unit):
+    """One epoch for people, with the time that is left at this epoch's pace."""
+    left = (epochs - row["epoch"]) * row["seconds"]
+    return (
+        f"epoch {row['epoch']:{len(str(epochs))}d}/{epochs}  train MAE {with_mev(row['train_mae'], unit)}  "
+        f"valid MAE {with_mev(row['valid_mae'], unit)}  {row['seconds']:.1f} s, {left / 60:.0f} min left"
+    )
