@@ -46,6 +46,12 @@ def device_of(x):
     return "cpu" if get_array_module(x) is np else "gpu"
 
 
+def synchronise(x):
+    """Wait until x, an array of either module, has been computed."""
+    if device_of(x) == "gpu":
+        get_array_module(x).cuda.get_current_stream().synchronize()
+
+
 def check_device(device):
     """Fail in one sentence if `device` cannot be used; on a GPU, run one small matrix product.
 

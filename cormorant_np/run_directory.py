@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -52,7 +53,7 @@ def load_arrays(path, device="cpu"):
             return {name: to_device(file[name], device) for name in file.files}
     except FileNotFoundError:
         raise UserError(f"{path} does not exist: has this run finished an epoch?") from None
-    except (OSError, ValueError, EOFError) as error:
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise UserError(f"{path} is damaged ({error}): start the run again in another --run-dir.") from None
 
 

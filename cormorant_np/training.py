@@ -171,6 +171,7 @@ def train(settings, run_dir, resume=False):
         run_directory.truncate_log(run_dir / "log.jsonl", state.epoch)
     else:
         create(run_dir, settings, problem)
+        save_checkpoint(run_dir, state, like)
     num_steps = -(-len(problem.splits["train"]) // settings.batch_size)
     print(describe(settings, problem, like, run_dir), flush=True)
 

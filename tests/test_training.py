@@ -1,0 +1,179 @@
+"""The training loop: it learns, it can be interrupted, and it never loses work."""
+
+import dataclasses
+import json
+import signal
+
+import numpy as np
+import pytest
+
+from cormorant_np import data, run_directory, training
+from cormorant_np.errors import UserError
+from cormorant_np.evaluate import force_errors, load_run, summarise
+from cormorant_np.model import forward
+from cormorant_np.training import Settings, train
+
+TINY = Settings(
+    num_train=30, num_valid=10, num_test=10, epochs=3, batch_size=10, num_channels=2, num_layers=2, l_max=1, threads=2
+)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    run_dir = tmp_path_factory.mktemp("finished")
+    assert train(TINY, run_dir)
+    summarise(run_dir)
+    return run_dir
+
+
+def press_ctrl_c_after(monkeypatch, num_steps):
+    """Send this process a SIGINT in the middle of a training step."""
+    real_step, calls = training.train_step, []
+
+    def step(*arguments):
+        calls.append(1)
+        if len(calls) == num_steps:
+            signal.raise_signal(signal.SIGINT)
+        return real_step(*arguments)
+
+    monkeypatch.setattr(training, "train_step", step)
+
+
+@pytest.mark.parametrize("num_steps", [1, 3, 5])
+def test_an_interrupted_and_resumed_run_ends_bit_for_bit_like_the_whole_one(
+    finished, tmp_path, monkeypatch, num_steps
+):
+    with monkeypatch.context() as context:
+        press_ctrl_c_after(context, num_steps)
+        assert not train(TINY, tmp_path)
+    assert train(TINY, tmp_path, resume=True)
+    for name in ("best.npz", "checkpoint.npz"):
+        whole, resumed = (run_directory.load_arrays(run / name) for run in (finished, tmp_path))
+        assert whole.keys() == resumed.keys()
+        for key in whole:
+            assert np.array_equal(whole[key], resumed[key]), (name, key)
+    whole, resumed = (run_directory.read_log(run / "log.jsonl") for run in (finished, tmp_path))
+    assert [row | {"seconds": 0} for row in whole] == [row | {"seconds": 0} for row in resumed]
+
+
+def test_a_finished_run_goes_on_to_more_epochs_as_if_it_had_been_started_with_them(tmp_path):
+    shorter, longer = tmp_path / "shorter", tmp_path / "longer"
+    train(dataclasses.replace(TINY, epochs=1), shorter)
+    train(dataclasses.replace(TINY, epochs=2), shorter, resume=True)
+    train(dataclasses.replace(TINY, epochs=2), longer)
+    a, b = (run_directory.load_arrays(run / "checkpoint.npz") for run in (shorter, longer))
+    assert all(np.array_equal(a[key], b[key]) for key in a)
+
+
+def test_a_log_line_without_its_checkpoint_is_written_again_and_not_twice(finished, tmp_path):
+    train(dataclasses.replace(TINY, epochs=1), tmp_path)
+    run_directory.append_log(tmp_path / "log.jsonl", {"epoch": 2, "train_mae": 0.0, "valid_mae": 0.0, "seconds": 0.0})
+    train(TINY, tmp_path, resume=True)
+    assert [row["epoch"] for row in run_directory.read_log(tmp_path / "log.jsonl")] == [1, 2, 3]
+
+
+def test_training_beats_predicting_the_mean(tmp_path):
+    settings = Settings(
+        num_train=200, num_valid=20, num_test=100, epochs=25, num_channels=4, num_layers=2, l_max=2, lr=5e-3
+    )
+    train(settings, tmp_path)
+    result = summarise(tmp_path)
+    assert result["test_mae"] < 0.8 * result["baseline_mae"]
+
+
+def test_the_run_directory_holds_what_the_documentation_says(finished):
+    assert {path.name for path in finished.iterdir()} == {
+        "config.json",
+        "splits.npz",
+        "log.jsonl",
+        "checkpoint.npz",
+        "best.npz",
+        "result.json",
+        "learning_curve.png",
+        "predictions.png",
+    }
+    for row in run_directory.read_log(finished / "log.jsonl"):
+        assert {"epoch", "train_mae", "valid_mae", "seconds"} <= row.keys()
+    result = json.loads((finished / "result.json").read_text())
+    assert {"test_mae", "baseline_mae", "unit"} <= result.keys()
+
+
+def test_the_best_model_is_the_one_with_the_smallest_validation_error(finished):
+    log = run_directory.read_log(finished / "log.jsonl")
+    result = json.loads((finished / "result.json").read_text())
+    assert result["valid_mae"] == min(row["valid_mae"] for row in log)
+    errors = force_errors(finished, "valid")
+    assert errors["energy_mae"] == pytest.approx(result["valid_mae"], rel=1e-5)
+
+
+def test_the_baseline_is_the_error_of_the_training_mean(finished):
+    dataset = data.load("sample")
+    splits = run_directory.load_arrays(finished / "splits.npz")
+    train_energies, test_energies = (dataset.energies[splits[part]] for part in ("train", "test"))
+    expected = np.mean([abs(e - np.mean(train_energies)) for e in test_energies])
+    assert json.loads((finished / "result.json").read_text())["baseline_mae"] == pytest.approx(expected)
+
+
+def test_evaluated_forces_are_minus_the_slope_of_the_energy(finished):
+    """Force errors of `evaluate`, against forces by finite differences of the trained network's energy in float64."""
+    _, problem, params = load_run(finished, dtype="float64")
+    params = {name: p.astype(np.result_type(p.dtype, np.float64)) for name, p in params.items()}
+    indices = problem.splits["test"][:2]
+    batch, _ = training.minibatch(problem, indices)
+    numeric, step = np.empty_like(batch.positions), 1e-4
+    for atom, axis in np.ndindex(batch.positions.shape[1:]):
+        shift = np.zeros_like(batch.positions)
+        shift[:, atom, axis] = step
+        plus, minus = (
+            forward(params, batch._replace(positions=batch.positions + sign * shift), problem.config)[0]
+            for sign in (1, -1)
+        )
+        numeric[:, atom, axis] = -(plus - minus) / (2 * step) * problem.scale
+    splits = run_directory.load_arrays(finished / "splits.npz")
+    error = np.abs(numeric - problem.dataset.forces[indices]).mean()
+    two = finished.parent / "two"
+    two.mkdir()
+    for path in finished.iterdir():
+        (two / path.name).write_bytes(path.read_bytes())
+    run_directory.save_arrays(two / "splits.npz", splits | {"test": indices})
+    assert force_errors(two)["force_mae"] == pytest.approx(error, rel=1e-4)
+
+
+def test_energies_are_centred_before_they_lose_digits(tmp_path):
+    """Energies near -4e5 kcal/mol that differ by 1e-3: float32 has steps of 0.03 there."""
+    rng = np.random.default_rng(0)
+    energies = -4e5 + 1e-3 * rng.standard_normal(20)
+    path = tmp_path / "far.npz"
+    np.savez(path, E=energies[:, None], R=rng.standard_normal((20, 2, 3)) + [[0, 0, 0], [5, 0, 0]], z=[1, 8])
+    settings = dataclasses.replace(TINY, dataset="md17", data_file=str(path), num_train=15, num_valid=2, num_test=3)
+    problem = training.prepare(settings)
+    np.testing.assert_allclose(problem.targets * problem.scale + (problem.mean + 4e5), energies + 4e5, atol=1e-9)
+
+
+def test_an_existing_run_is_not_overwritten(finished):
+    before = (finished / "checkpoint.npz").read_bytes()
+    with pytest.raises(UserError, match="--resume"):
+        train(TINY, finished)
+    assert (finished / "checkpoint.npz").read_bytes() == before
+
+
+def test_a_damaged_checkpoint_is_named(tmp_path):
+    train(dataclasses.replace(TINY, epochs=1), tmp_path)
+    content = (tmp_path / "checkpoint.npz").read_bytes()
+    (tmp_path / "checkpoint.npz").write_bytes(content[: len(content) // 2])
+    with pytest.raises(UserError, match=r"checkpoint.npz is damaged"):
+        train(TINY, tmp_path, resume=True)
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_a_run_that_explodes_says_so_and_keeps_its_last_good_checkpoint(tmp_path):
+    with pytest.raises(UserError, match=r"section 2\.1"):
+        train(dataclasses.replace(TINY, lr=1e4), tmp_path)
+    checkpoint = run_directory.load_arrays(tmp_path / "checkpoint.npz")
+    assert all(np.isfinite(array).all() for name, array in checkpoint.items() if not name.startswith("progress."))
+
+
+@pytest.mark.parametrize("bad", [{"epochs": 0}, {"batch_size": 0}, {"lr": 0.0}, {"threads": -1}])
+def test_settings_without_sense_are_refused(bad):
+    with pytest.raises(UserError, match="--"):
+        dataclasses.replace(TINY, **bad)
