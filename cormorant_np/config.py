@@ -82,8 +82,8 @@ class Config:
             raise UserError("l_max and l_max_sh must not be negative, and num_channels must be at least 1.")
         if len(set(self.species)) != len(self.species) or not self.species or min(self.species) < 1:
             raise UserError(f"species must be different positive charges, not {self.species}.")
-        if self.paired_radial_functions and (self.max_power + 1) % 2:
-            raise UserError("paired_radial_functions pairs the powers, so max_power + 1 must be even.")
+        if self.max_power < 0 or self.num_frequencies < 1:
+            raise UserError("max_power must not be negative, and num_frequencies must be at least 1.")
 
     @classmethod
     def md17(

@@ -34,7 +34,7 @@ def radial_forward(kappa, phi, geometry, config):
     phase = 2 * math.pi * kappa.reshape(-1, 1, 1, 1) * r + phi.reshape(-1, 1, 1, 1)
     powers = _inverse_powers(geometry, config.max_power)
     sines = xp.sin(phase)
-    real, imaginary = _channels(powers[:, None] * sines[None], config)
+    real, imaginary = _channels(powers[None] * sines[:, None], config)
     eta = xp.empty((config.num_radial, *r.shape), dtype=np.result_type(r.dtype, np.complex64))
     eta.real = real.reshape(shape)
     eta.imag = imaginary.reshape(shape)
@@ -52,15 +52,15 @@ def radial_backward(d_eta, cache):
     kappa, phase, powers, sines, geometry, config = cache
     xp = get_array_module(kappa)
     r = geometry.distances
-    d_functions = xp.empty((len(powers), len(sines), *r.shape), dtype=r.dtype)
+    d_functions = xp.empty((len(sines), len(powers), *r.shape), dtype=r.dtype)
     d_real, d_imaginary = _channels(d_functions, config)
     d_real[...] = d_eta.real.reshape(d_real.shape)
     d_imaginary[...] = d_eta.imag.reshape(d_real.shape)
 
-    d_phase = (powers[:, None] * d_functions).sum(axis=0) * xp.cos(phase)
+    d_phase = (powers * d_functions).sum(axis=1) * xp.cos(phase)
     k_powers = powers * xp.arange(len(powers), dtype=r.dtype).reshape(-1, 1, 1, 1)
     d_distances = 2 * math.pi * (kappa.reshape(-1, 1, 1, 1) * d_phase).sum(axis=0)
-    d_distances -= (k_powers * (d_functions * sines).sum(axis=1)).sum(axis=0) / r
+    d_distances -= (k_powers * (sines[:, None] * d_functions).sum(axis=0)).sum(axis=0) / r
     d_kappa = 2 * math.pi * (d_phase * r).sum(axis=(1, 2, 3)).reshape(kappa.shape)
     d_phi = d_phase.sum(axis=(1, 2, 3)).reshape(kappa.shape)
     return d_kappa, d_phi, d_distances
@@ -75,13 +75,13 @@ def _inverse_powers(geometry, max_power):
 
 
 def _channels(functions, config):
-    """Real and imaginary parts, as views, of the real functions (k, n, B, N_j, N_i), in the order of the channels."""
-    num_k, num_n, *pairs = functions.shape
+    """Real and imaginary parts, as views, of the real functions (n, k, B, N_j, N_i), in the order of the channels."""
+    num_n, num_k, *pairs = functions.shape
     if config.paired_radial_functions:
-        by_pair = functions.reshape(num_k // 2, 2, num_n, *pairs).transpose(2, 0, 1, 3, 4, 5)
-        return by_pair[:, :, 0], by_pair[:, :, 1]
-    by_half = functions.reshape(num_k, 2, num_n // 2, *pairs)
-    return by_half[:, 0], by_half[:, 1]
+        by_pair = functions.reshape(config.num_radial, 2, *pairs)
+        return by_pair[:, 0], by_pair[:, 1]
+    real, imaginary = functions.reshape(2, num_n // 2, num_k, *pairs).swapaxes(1, 2)
+    return real, imaginary
 
 
 def mask_forward(cutoff, width, geometry, config):
