@@ -1,9 +1,9 @@
 """Parameters of the authors' released PyTorch code, to and from ours.
 
 The released code stores a complex weight as real numbers whose last axis is (real, imaginary), and interleaves real and
-imaginary rows in the linear input. The columns of its linear output are ordered by kind (ξ_0, then ξ_1 and ξ_2 of ℓ = 0, of
-ℓ = 1, ...), layer and channel, with the pair (Re ξ_0, Im ξ_0) or (ξ_1, ξ_2) fastest. Everything else differs only in name
-and shape.
+imaginary rows in the linear input. The columns of its linear output are ordered by kind (ξ_0, then ξ_1 and ξ_2 of
+ℓ = 0, of ℓ = 1, ...), layer and channel, with the pair (Re ξ_0, Im ξ_0) or (ξ_1, ξ_2) fastest. Everything else differs
+only in name and shape.
 """
 
 import json
