@@ -1,0 +1,124 @@
+"""What several tests share: small networks, a few molecules, and slow but plain versions of two formulas."""
+
+import numpy as np
+import pytest
+from scipy.special import sph_harm_y
+
+from cormorant_np.clebsch_gordan import table
+from cormorant_np.config import Config
+from cormorant_np.data import make_batch
+from cormorant_np.model import init_params
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(0)
+
+
+@pytest.fixture(params=["supplement", "released"])
+def convention(request):
+    return request.param
+
+
+@pytest.fixture
+def config(convention):
+    return small_config(convention)
+
+
+def small_config(convention="supplement", **fields):
+    """Three layers of two channels, whose L goes up and down, so that every kind of path and of column occurs.
+
+    With a gain of 5, activations are of order one in both conventions: finite differences keep their digits.
+    """
+    sizes = {
+        "num_channels": 2,
+        "l_max": (1, 2, 1),
+        "l_max_sh": (1, 2, 1),
+        "max_power": 1,
+        "num_frequencies": 2,
+        "gain": 5,
+    }
+    return Config.md17(convention=convention, **(sizes | fields))
+
+
+def random_params(config, rng, dtype=np.float64):
+    """Parameters that are general, unlike those of the start: no frequency is zero, no two cutoffs are equal."""
+    params = init_params(config, rng, dtype)
+    for name, p in params.items():
+        if "radial" in name or "cutoff" in name or "width" in name:
+            params[name] = (p * rng.uniform(0.9, 1.1, p.shape) + rng.uniform(0, 0.2, p.shape)).astype(dtype)
+    return params
+
+
+# Å; ethanol is bent a little, so that it has no symmetry
+ETHANOL = (
+    [6, 6, 8, 1, 1, 1, 1, 1, 1],
+    [
+        [1.17, -0.40, 0.03],
+        [0.00, 0.56, -0.02],
+        [-1.19, -0.23, 0.05],
+        [-1.93, 0.38, 0.11],
+        [0.04, 1.21, 0.89],
+        [0.05, 1.18, -0.91],
+        [2.12, 0.14, -0.06],
+        [1.13, -1.04, 0.88],
+        [1.10, -1.06, -0.87],
+    ],
+)
+WATER = ([8, 1, 1], [[0.00, 0.00, 0.12], [0.05, 0.76, -0.47], [0.00, -0.77, -0.46]])
+FORMALDEHYDE = ([8, 6, 1, 1], [[0.02, 0.05, 0.68], [0.00, 0.00, -0.53], [0.03, 0.93, -1.12], [-0.08, -0.94, -1.09]])
+
+
+def batch_of(molecules, config, dtype=np.float64):
+    """A batch of molecules (charges, positions) of different sizes, padded to the largest."""
+    num_atoms = max(len(charges) for charges, _ in molecules)
+    charges = np.zeros((len(molecules), num_atoms), dtype=int)
+    positions = np.zeros((len(molecules), num_atoms, 3))
+    for row, (z, r) in enumerate(molecules):
+        charges[row, : len(z)], positions[row, : len(z)] = z, r
+    return make_batch(charges, positions, config, dtype)
+
+
+def random_complex(rng, *shape):
+    return rng.standard_normal(shape) + 1j * rng.standard_normal(shape)
+
+
+def assert_close(actual, expected, tolerance=1e-12):
+    """All elements agree to `tolerance` times the largest element."""
+    assert np.shape(actual) == np.shape(expected)
+    np.testing.assert_allclose(actual, expected, rtol=0, atol=tolerance * np.abs(expected).max())
+
+
+def harmonics(vector, l_max):
+    """Y_ℓm of one vector from SciPy's: sqrt(4π / (2ℓ+1)) conj(Y_ℓm), so that Σ_m |Y_ℓm|² = 1 (section 1.4.3)."""
+    x, y, z = vector
+    theta, phi = np.arccos(z / np.linalg.norm(vector)), np.arctan2(y, x)
+    return np.array(
+        [
+            np.sqrt(4 * np.pi / (2 * l + 1)) * sph_harm_y(l, m, theta, phi).conj()
+            for l in range(l_max + 1)
+            for m in range(-l, l + 1)
+        ]
+    )
+
+
+def cg_product(a, b, l1, l2, l):
+    """Σ_{m1 m2} ⟨ℓ1 m1 ℓ2 m2 | ℓ m⟩ A_{ℓ1 m1} B_{ℓ2 m2} of two SO(3)-vectors, for m = -ℓ..ℓ."""
+    product = [0] * (2 * l + 1)
+    for m1 in range(-l1, l1 + 1):
+        for m2 in range(-l2, l2 + 1):
+            if abs(m1 + m2) <= l:
+                coefficient = table(l1, l2, l)[l1 + m1, l2 + m2, l + m1 + m2]
+                product[l + m1 + m2] += coefficient * a[l1 * l1 + l1 + m1] * b[l2 * l2 + l2 + m2]
+    return np.array(product)
+
+
+def couples(l1, l2, l):
+    return abs(l1 - l2) <= l <= l1 + l2
+
+
+def spin(l):
+    """J_x, J_y, J_z in the basis m = -ℓ..ℓ, from J_± |ℓ m⟩ = sqrt(ℓ(ℓ+1) - m(m±1)) |ℓ m±1⟩."""
+    m = np.arange(-l, l)
+    raising = np.diag(np.sqrt(l * (l + 1) - m * (m + 1)), -1)
+    return (raising + raising.T) / 2, (raising - raising.T) / 2j, np.diag(np.arange(-l, l + 1))

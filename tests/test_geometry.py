@@ -1,0 +1,60 @@
+"""Pairs of atoms, one by one, with SciPy's harmonics."""
+
+import numpy as np
+import pytest
+from conftest import FORMALDEHYDE, WATER, batch_of, harmonics, small_config
+
+from cormorant_np.geometry import geometry_backward, geometry_forward
+
+
+def formaldehyde_and_water(config):
+    batch = batch_of([FORMALDEHYDE, WATER], config)
+    return batch, *geometry_forward(batch.charges, batch.positions, config)
+
+
+def test_every_pair_has_its_distance_and_its_harmonics(config):
+    """r_ij = r_i - r_j points from the sender to the receiver; solid harmonics carry a factor r^ℓ."""
+    batch, geometry, _ = formaldehyde_and_water(config)
+    powers = np.array([l for l in range(3) for _ in range(2 * l + 1)])
+    for b, num_atoms in enumerate([4, 3]):
+        for i in range(num_atoms):
+            for j in set(range(num_atoms)) - {i}:
+                r_ij = batch.positions[b, i] - batch.positions[b, j]
+                r = np.linalg.norm(r_ij)
+                expected = harmonics(r_ij, 2) * (r**powers if config.solid_harmonics else 1)
+                np.testing.assert_allclose(geometry.distances[b, j, i], r, rtol=1e-14)
+                np.testing.assert_allclose(geometry.harmonics[:, b, j, i], expected, atol=1e-14)
+
+
+def test_only_pairs_of_atoms_are_neighbours(config):
+    _, geometry, _ = formaldehyde_and_water(config)
+    for b, num_atoms in enumerate([4, 3]):
+        for i, j in np.ndindex(4, 4):
+            both = i < num_atoms and j < num_atoms
+            assert geometry.atoms[b, i] == (i < num_atoms)
+            assert geometry.distinct[b, j, i] == (both and i != j)
+            assert geometry.neighbours[b, j, i] == (both and (i != j or config.self_pairs))
+
+
+def test_pairs_of_one_atom_and_padding_have_a_length_and_only_scalar_harmonics(config):
+    _, geometry, _ = formaldehyde_and_water(config)
+    no_pair = geometry.distinct == 0
+    assert (geometry.distances[no_pair] == 1).all()
+    assert (geometry.harmonics[0] == 1).all() and (geometry.harmonics[1:, no_pair] == 0).all()
+
+
+def test_atoms_alone_and_padding_feel_nothing(config, rng):
+    batch, geometry, cache = formaldehyde_and_water(config)
+    d_positions = geometry_backward(np.ones_like(geometry.distances), np.ones_like(geometry.harmonics), cache)
+    assert np.isfinite(d_positions).all() and (d_positions[batch.charges == 0] == 0).all()
+    np.testing.assert_allclose(d_positions.sum(axis=1), 0, atol=1e-14)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_the_precision_of_the_positions_is_kept_without_a_warning(dtype):
+    config = small_config()
+    batch = batch_of([FORMALDEHYDE, WATER], config, dtype)
+    with np.errstate(all="raise"):
+        geometry, cache = geometry_forward(batch.charges, batch.positions, config)
+        d_positions = geometry_backward(geometry.distances, geometry.harmonics, cache)
+    assert {a.real.dtype.name for a in (*geometry, d_positions)} == {dtype}

@@ -1,0 +1,342 @@
+"""Every backward function of the package against finite differences in random directions.
+
+`CHECKS` names each one, and a test goes through all modules and complains about those that are missing here.
+"""
+
+import importlib
+import inspect
+import pkgutil
+
+import numpy as np
+import pytest
+from conftest import FORMALDEHYDE, WATER, batch_of, random_complex, random_params
+
+import cormorant_np
+from cormorant_np import (
+    edge_network,
+    geometry,
+    input_network,
+    loss,
+    model,
+    output_network,
+    radial,
+    spherical_harmonics,
+    vertex_network,
+)
+from cormorant_np.clebsch_gordan import coupling
+from cormorant_np.gradient_check import backward_errors
+
+TOLERANCE = 1e-7
+B, N, C = 2, 4, 2
+CHECKS = {}
+
+
+def check_of(*names):
+    """Register a function (config, rng) → forward, backward, inputs as the check of the backward functions `names`."""
+
+    def register(case):
+        CHECKS.update(dict.fromkeys(names, case))
+        return case
+
+    return register
+
+
+def join(arrays):
+    """Several outputs as one vector, since `backward_errors` wants one."""
+    return np.concatenate([a.ravel() for a in arrays])
+
+
+def split(vector, like):
+    """The inverse of `join`; real arrays get real numbers."""
+    parts = np.split(vector, np.cumsum([a.size for a in like])[:-1])
+    return [(p if np.iscomplexobj(a) else p.real).reshape(a.shape) for p, a in zip(parts, like, strict=True)]
+
+
+def molecules(config):
+    """Formaldehyde and water: four atoms, and three with padding."""
+    batch = batch_of([FORMALDEHYDE, WATER], config)
+    return batch, geometry.geometry_forward(batch.charges, batch.positions, config)[0]
+
+
+@check_of("spherical_harmonics.solid_sh_backward")
+def solid_sh(config, rng):
+    def forward(vectors):
+        return (spherical_harmonics.solid_sh(vectors, 4),) * 2
+
+    return forward, spherical_harmonics.solid_sh_backward, [rng.standard_normal((5, 3))]
+
+
+@check_of("spherical_harmonics.normalise_backward")
+def normalise(config, rng):
+    def forward(vectors):
+        unit, length = outputs = spherical_harmonics.normalise(vectors)
+        return join(outputs), (unit, length)
+
+    def backward(d, cache):
+        return spherical_harmonics.normalise_backward(*split(d, cache), *cache)
+
+    return forward, backward, [rng.standard_normal((5, 3))]
+
+
+@check_of("spherical_harmonics.complex_sh_backward")
+def complex_sh(config, rng):
+    def forward(vectors):
+        return spherical_harmonics.complex_sh(vectors, 4), vectors
+
+    return forward, spherical_harmonics.complex_sh_backward, [rng.standard_normal((5, 3))]
+
+
+@check_of("spherical_harmonics.real_sh_backward")
+def real_sh(config, rng):
+    def forward(vectors):
+        return spherical_harmonics.real_sh(vectors, 4), vectors
+
+    return forward, spherical_harmonics.real_sh_backward, [rng.standard_normal((5, 3))]
+
+
+@check_of("geometry.geometry_backward")
+def geometry_of_positions(config, rng):
+    batch, _ = molecules(config)
+
+    def forward(positions):
+        result, cache = geometry.geometry_forward(batch.charges, positions, config)
+        return join([result.distances, result.harmonics]), (result, cache)
+
+    def backward(d, caches):
+        result, cache = caches
+        return geometry.geometry_backward(*split(d, [result.distances, result.harmonics]), cache)
+
+    return forward, backward, [batch.positions]
+
+
+@check_of("radial.radial_backward")
+def radial_functions(config, rng):
+    _, pairs = molecules(config)
+
+    def forward(kappa, phi, distances):
+        return radial.radial_forward(kappa, phi, pairs._replace(distances=distances), config)
+
+    shape = (2, config.num_frequencies)
+    return forward, radial.radial_backward, [rng.uniform(0, 1, shape), rng.uniform(0, 6, shape), pairs.distances]
+
+
+@check_of("radial.mask_backward")
+def mask(config, rng):
+    _, pairs = molecules(config)
+
+    def forward(cutoff, width, distances):
+        return radial.mask_forward(cutoff, width, pairs._replace(distances=distances), config)
+
+    return forward, radial.mask_backward, [np.array([1.7, -1.2]), np.array([-0.5, 0.4]), pairs.distances]
+
+
+@check_of("edge_network.dot_products_backward")
+def dot_products(config, rng):
+    return edge_network.dot_products_forward, edge_network.dot_products_backward, [random_complex(rng, 9, C, B, N)]
+
+
+@check_of("edge_network.edge_network_backward")
+def edges(config, rng):
+    """The incoming edges have ℓ = 0, 1, the features ℓ = 0, and the new edges ℓ = 0..2: every kind of column occurs."""
+    num_radial = 3
+    columns = [C + C + num_radial, C + num_radial, num_radial]
+    inputs = [
+        random_complex(rng, 2, C, B, N, N),
+        random_complex(rng, 1, C, B, N),
+        random_complex(rng, num_radial, B, N, N),
+        rng.uniform(0, 1, (C, B, N, N)),
+        *(random_complex(rng, C, n) for n in columns),
+    ]
+
+    def forward(edges, features, radial, mask, *weights):
+        return edge_network.edge_network_forward(edges, features, radial, mask, list(weights))
+
+    def backward(d, cache):
+        *gradients, d_weights = edge_network.edge_network_backward(d, cache)
+        return *gradients, *d_weights
+
+    return forward, backward, inputs
+
+
+@check_of("vertex_network.edge_to_vertex_backward")
+def edge_to_vertex(config, rng):
+    """The harmonics reach a higher ℓ than this layer's edges."""
+    inputs = [random_complex(rng, 2, C, B, N, N), random_complex(rng, 9, B, N, N)]
+    return vertex_network.edge_to_vertex_forward, vertex_network.edge_to_vertex_backward, inputs
+
+
+@check_of("vertex_network.aggregate_backward")
+def aggregate(config, rng):
+    def forward(pairs, features):
+        out = np.empty((len(pairs), len(features), *features.shape[1:]), complex)
+        vertex_network.aggregate_forward(pairs, features, out)
+        return out, (pairs, features)
+
+    def backward(d, cache):
+        return vertex_network.aggregate_backward(d, *cache)
+
+    return forward, backward, [random_complex(rng, 9, C, B, N, N), random_complex(rng, 4, C, B, N)]
+
+
+@check_of("vertex_network.square_backward")
+def square(config, rng):
+    def forward(features):
+        out = np.empty((len(features) * (len(features) + 1) // 2, *features.shape[1:]), complex)
+        vertex_network.square_forward(features, out)
+        return out, features
+
+    return forward, vertex_network.square_backward, [random_complex(rng, 9, C, B, N)]
+
+
+def vertex_weights(couple, rng):
+    return [random_complex(rng, C, fold.shape[1] * C) for fold in couple.fold]
+
+
+@check_of("vertex_network.mix_backward")
+def mix(config, rng):
+    couple = coupling(2, 1, 2, config.vertex_order, "float64", "cpu")
+
+    def forward(paths, *weights):
+        return vertex_network.mix_forward(paths, list(weights), couple)
+
+    def backward(d, cache):
+        d_paths, d_weights = vertex_network.mix_backward(d, cache)
+        return d_paths, *d_weights
+
+    return forward, backward, [random_complex(rng, couple.matrix.shape[0], C, B, N), *vertex_weights(couple, rng)]
+
+
+@check_of("vertex_network.vertex_network_backward")
+def vertex(config, rng):
+    couple = coupling(2, 1, 2, config.vertex_order, "float64", "cpu")
+
+    def forward(pairs, features, *weights):
+        return vertex_network.vertex_network_forward(pairs, features, list(weights), couple)
+
+    def backward(d, cache):
+        d_pairs, d_features, d_weights = vertex_network.vertex_network_backward(d, cache)
+        return d_pairs, d_features, *d_weights
+
+    inputs = [random_complex(rng, 4, C, B, N, N), random_complex(rng, 9, C, B, N), *vertex_weights(couple, rng)]
+    return forward, backward, inputs
+
+
+@check_of("input_network.input_backward")
+def input_mixing(config, rng):
+    batch, pairs = molecules(config)
+    atom_features = input_network.featurize(batch.charges, config, np.float64)
+
+    def forward(weight, bias):
+        return input_network.input_forward(weight, bias, atom_features, pairs.atoms)
+
+    return forward, input_network.input_backward, [random_complex(rng, C, len(atom_features)), random_complex(rng, C)]
+
+
+@check_of("output_network.invariants_backward")
+def invariants(config, rng):
+    def forward(features):
+        return output_network.invariants_forward(features, config)
+
+    return forward, output_network.invariants_backward, [random_complex(rng, 9, C, B, N)]
+
+
+@check_of("output_network.output_backward")
+def output(config, rng):
+    inputs = [rng.standard_normal(6), rng.standard_normal(1), rng.standard_normal((6, B, N))]
+    return output_network.output_forward, output_network.output_backward, inputs
+
+
+@check_of("loss.mean_squared_error_backward")
+def mean_squared_error(config, rng):
+    target = rng.standard_normal(5)
+
+    def forward(prediction):
+        return loss.mean_squared_error_forward(prediction, target, count=7)
+
+    return forward, loss.mean_squared_error_backward, [rng.standard_normal(5)]
+
+
+@check_of("model.layer_backward")
+def layer(config, rng):
+    """The second layer, by everything that enters it: edges, features, distances, harmonics and its parameters."""
+    _, pairs = molecules(config)
+    params = random_params(config, rng)
+    names = [name for name in params if name.startswith("layers.1.")]
+    inputs = [
+        random_complex(rng, config.l_max_sh[0] + 1, C, B, N, N),
+        random_complex(rng, (config.l_max[0] + 1) ** 2, C, B, N),
+        pairs.distances,
+        pairs.harmonics,
+        *(params[name] for name in names),
+    ]
+
+    def forward(edges, features, distances, harmonics, *values):
+        moved = pairs._replace(distances=distances, harmonics=harmonics)
+        own = dict(zip(names, values, strict=True))
+        *outputs, cache = model.layer_forward(own, 1, edges, features, moved, config)
+        return join(outputs), (outputs, cache)
+
+    def backward(d, caches):
+        outputs, cache = caches
+        grads = {}
+        gradients = model.layer_backward(*split(d, outputs), cache, 1, grads)
+        return *gradients, *(grads[name] for name in names)
+
+    return forward, backward, inputs
+
+
+@check_of("model.backward")
+def whole_model(config, rng):
+    """By the positions and all parameters; test_model.py names the parameters one by one."""
+    batch, _ = molecules(config)
+    params = random_params(config, rng)
+
+    def forward(positions, *values):
+        return model.forward(dict(zip(params, values, strict=True)), batch._replace(positions=positions), config)
+
+    def backward(d, cache):
+        grads, d_positions = model.backward(d, cache)
+        return d_positions, *grads.values()
+
+    return forward, backward, [batch.positions, *params.values()]
+
+
+@pytest.mark.parametrize("name", CHECKS)
+def test_backward_agrees_with_finite_differences(name, config, rng):
+    errors = backward_errors(*CHECKS[name](config, rng), rng)
+    assert max(errors) < TOLERANCE, f"{name}: the relative errors by its inputs are {errors}"
+
+
+def backward_functions():
+    """Module and name, below the package, of everything whose name ends in `backward`."""
+    for module_info in pkgutil.walk_packages(cormorant_np.__path__, "cormorant_np."):
+        if module_info.name.endswith("__main__"):
+            continue
+        module = importlib.import_module(module_info.name)
+        for name, function in inspect.getmembers(module, inspect.isfunction):
+            if name.endswith("backward") and function.__module__ == module.__name__:
+                yield f"{module.__name__.removeprefix('cormorant_np.')}.{name}"
+
+
+def test_every_backward_function_has_a_check():
+    assert sorted(set(backward_functions()) - set(CHECKS)) == []
+
+
+def test_every_check_runs_the_function_that_it_is_named_after(config, rng, monkeypatch):
+    """Doubling what the named function returns must make its check fail."""
+    for name, case in CHECKS.items():
+        module, function = name.rsplit(".", 1)
+        module = importlib.import_module(f"cormorant_np.{module}")
+        original = getattr(module, function)
+        with monkeypatch.context() as patch:
+            patch.setattr(module, function, lambda *args, original=original: doubled(original(*args)))
+            assert max(backward_errors(*case(config, rng), rng)) > 1e-2, name
+
+
+def doubled(result):
+    """Twice every array in an array, list, tuple or dict."""
+    if isinstance(result, dict):
+        return {key: doubled(value) for key, value in result.items()}
+    if isinstance(result, list | tuple):
+        return type(result)(doubled(value) for value in result)
+    return 2 * result
