@@ -6,6 +6,8 @@ import numpy as np
 
 from cormorant_np.errors import UserError
 
+MIN_DISTANCE = 1e-3  # Å; no two nuclei come this close, and r^-3 in the radial functions would swamp everything else
+
 
 class Batch(NamedTuple):
     """B molecules of at most N atoms; atoms with charge 0 are padding.
@@ -34,7 +36,8 @@ def make_batch(charges, positions, config, dtype=np.float32):
     Raises
     ------
     UserError
-        If the shapes disagree, a charge is not in `config.species`, or an atom's position is not finite.
+        If the shapes disagree, a charge is not in `config.species`, an atom's position is not finite, or two atoms of a
+        molecule coincide.
     """
     charges, positions = np.asarray(charges), np.asarray(positions, dtype=np.float64)
     if charges.ndim != 2 or positions.shape != (*charges.shape, 3):
@@ -51,8 +54,23 @@ def make_batch(charges, positions, config, dtype=np.float32):
     if not np.isfinite(np.where(atoms, positions, 0)).all():
         raise UserError("Some positions are not finite numbers: remove these molecules from the data.")
     positions = np.where(atoms, positions, 0)
+    _check_distances(charges, positions)
     centre = positions.sum(axis=1, keepdims=True) / np.maximum(atoms.sum(axis=1, keepdims=True), 1)
     return Batch(charges.astype(np.int64), np.where(atoms, positions - centre, 0).astype(dtype))
+
+
+def _check_distances(charges, positions):
+    """Refuse atoms that coincide. Atom after atom, since all pairs of a large data set would not fit into memory."""
+    for i in range(1, charges.shape[1]):
+        vectors = positions[:, :i] - positions[:, i : i + 1]
+        too_close = (vectors * vectors).sum(axis=-1) < MIN_DISTANCE**2
+        too_close &= (charges[:, :i] > 0) & (charges[:, i : i + 1] > 0)
+        if too_close.any():
+            molecule, j = np.argwhere(too_close)[0]
+            raise UserError(
+                f"Atoms {j} and {i} of molecule {molecule} are at the same place (closer than {MIN_DISTANCE:g} Å): "
+                "correct the positions, or remove the molecule."
+            )
 
 
 def take(batch, indices):

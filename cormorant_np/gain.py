@@ -1,0 +1,81 @@
+"""The gain of section 1.6: activations of order one at the start."""
+
+import dataclasses
+
+import numpy as np
+
+from cormorant_np.errors import UserError
+from cormorant_np.model import features, init_params
+
+SEARCH = (0.1, 1000.0)
+STEPS = 12
+
+
+def activation_means(params, batch, config):
+    """The mean of |F^s| over the atoms, channels, ℓ and m of a batch (section 1.6), for every layer s = 1..S.
+
+    Returns
+    -------
+    (S,) float64
+    """
+    num_atoms = float((batch.charges > 0).sum())
+    per_atom = num_atoms * config.num_channels
+    return np.array([float(abs(f).sum()) / (per_atom * len(f)) for f in features(params, batch, config)])
+
+
+def tune_gain(config, batch, rng):
+    """Find the gain at which activations are of order one on a mini-batch (section 1.6).
+
+    One gain cannot make every layer's mean one: F^s is a polynomial in g whose degree doubles with every layer, so that
+    the last layers go from 0.01 to 100 while the first hardly changes. This gain makes the geometric mean over the layers
+    one, so that on a logarithmic scale they are as much above one as below. It is found by bisection in log g, with the
+    same random numbers for every g.
+
+    Parameters
+    ----------
+    config : Config, whose own `gain` does not matter
+    batch : Batch on the host
+    rng : numpy.random.Generator
+
+    Returns
+    -------
+    gain : float
+    table : list of (gain, (S,) mean |F^s|), in the order of the gains
+
+    Raises
+    ------
+    UserError
+        If no gain between 0.1 and 1000 does it.
+    """
+    seed = int(rng.integers(2**63))
+    table = {}
+
+    def too_high(gain):
+        table[gain] = _means_at(gain, config, batch, seed)
+        return not np.log(table[gain]).mean() < 0  # a float that overflows is too high as well
+
+    low, high = SEARCH
+    if too_high(low) or not too_high(high):
+        raise UserError(f"No gain between {low:g} and {high:g} makes the mean activation one: set the gain by hand.")
+    for _ in range(STEPS):
+        middle = float(np.sqrt(low * high))
+        low, high = (low, middle) if too_high(middle) else (middle, high)
+    gain = float(np.sqrt(low * high))
+    too_high(gain)
+    return gain, sorted(table.items())
+
+
+def _means_at(gain, config, batch, seed):
+    config = dataclasses.replace(config, gain=gain)
+    params = init_params(config, np.random.default_rng(seed), batch.positions.dtype)
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        return activation_means(params, batch, config)
+
+
+def format_table(table):
+    """Lines of text: the gain, the mean |F^s| of every layer, and their geometric mean."""
+    num_layers = len(table[0][1])
+    names = ["gain", *(f"|F^{s}|" for s in range(1, num_layers + 1)), "geometric"]
+    rows = [[gain, *means, np.exp(np.log(means).mean())] for gain, means in table]
+    lines = [" ".join(f"{name:>10}" for name in names)]
+    return "\n".join(lines + [" ".join(f"{x:10.3g}" for x in row) for row in rows])
