@@ -14,6 +14,9 @@ CONVENTIONS = {
         "imaginary_scalar_product": True,
         "released_initialisation": False,
         "gain": 5.0,
+        "filtered_messages": False,
+        "num_intermediate": 96,
+        "negative_slope": 0.0,
     },
     "released": {
         "solid_harmonics": True,
@@ -24,6 +27,9 @@ CONVENTIONS = {
         "imaginary_scalar_product": False,
         "released_initialisation": True,
         "gain": 10.0,
+        "filtered_messages": True,
+        "num_intermediate": 64,
+        "negative_slope": 0.01,
     },
 }
 
@@ -43,6 +49,9 @@ class Config:
     l_max : L of the vertex activations, one for each layer
     l_max_sh : L of the edge activations and spherical harmonics, one for each layer
     max_power, num_frequencies : the radial functions have k = 0..max_power and n = 0..num_frequencies-1
+    message_passing_input : INPUT is linear as for MD17 (False), or a message-passing network as for QM9 (True)
+    mlp_output : OUTPUT is linear as for MD17 (False), or two multi-layer perceptrons as for QM9 (True)
+    num_hidden : neurons of the hidden layers of these perceptrons
 
     solid_harmonics : Y^ℓ(r̂) of the unit vector (False), or r^ℓ Y^ℓ(r̂) (True)
     paired_radial_functions : how real radial functions pair up into complex channels, see `radial`
@@ -51,7 +60,10 @@ class Config:
     vertex_order : order in which (S5) concatenates its three parts
     imaginary_scalar_product : ξ_1 = Re + Im (True), or Re alone (False)
     released_initialisation : weights start as section 1.6 says (False), or as in the released code (True), see `model`
-    gain : g, scales the vertex weights at the start (section 1.6)
+    gain : g, scales the weights at the start (section 1.6)
+    filtered_messages : QM9's messages have one mask (False), or a learnable filter for every feature (True)
+    num_intermediate : outputs of MLP_1 (section 1.5.2)
+    negative_slope : of the perceptrons' (leaky) ReLU
     """
 
     species: tuple
@@ -61,6 +73,9 @@ class Config:
     l_max_sh: tuple
     max_power: int
     num_frequencies: int
+    message_passing_input: bool
+    mlp_output: bool
+    num_hidden: int
 
     solid_harmonics: bool
     paired_radial_functions: bool
@@ -70,6 +85,9 @@ class Config:
     imaginary_scalar_product: bool
     released_initialisation: bool
     gain: float
+    filtered_messages: bool
+    num_intermediate: int
+    negative_slope: float
 
     def __post_init__(self):
         for name in ("species", "l_max", "l_max_sh", "vertex_order"):
@@ -86,18 +104,7 @@ class Config:
             raise UserError("max_power must not be negative, and num_frequencies must be at least 1.")
 
     @classmethod
-    def md17(
-        cls,
-        species=(1, 6, 8),
-        charge_scale=8,
-        num_channels=16,
-        l_max=(3, 3, 3, 3),
-        l_max_sh=(3, 3, 3, 3),
-        max_power=3,
-        num_frequencies=4,
-        convention="supplement",
-        **fields,
-    ):
+    def md17(cls, species=(1, 6, 8), charge_scale=8, convention="supplement", **fields):
         """The MD17 network of section 2; any field may be given by name.
 
         Raises
@@ -105,18 +112,19 @@ class Config:
         UserError
             If a value makes no sense or the convention is unknown.
         """
-        if convention not in CONVENTIONS:
-            raise UserError(f"The convention must be one of {list(CONVENTIONS)}, not {convention!r}.")
-        return cls(
-            species=species,
-            charge_scale=charge_scale,
-            num_channels=num_channels,
-            l_max=l_max,
-            l_max_sh=l_max_sh,
-            max_power=max_power,
-            num_frequencies=num_frequencies,
-            **{**CONVENTIONS[convention], **fields},
-        )
+        return _preset(species=species, charge_scale=charge_scale, convention=convention, **fields)
+
+    @classmethod
+    def qm9(cls, species=(1, 6, 7, 8, 9), charge_scale=9, convention="supplement", **fields):
+        """The QM9 network of section 2, whose last layer has ℓ = 0 alone; any field may be given by name.
+
+        Raises
+        ------
+        UserError
+            If a value makes no sense or the convention is unknown.
+        """
+        qm9 = {"l_max": (3, 3, 3, 0), "l_max_sh": (3, 3, 3, 0), "message_passing_input": True, "mlp_output": True}
+        return _preset(species=species, charge_scale=charge_scale, convention=convention, **{**qm9, **fields})
 
     @property
     def num_layers(self):
@@ -131,3 +139,19 @@ class Config:
     def layer_l_max(self, s):
         """L of the activations F^s that enter layer s: the input has scalars alone."""
         return self.l_max[s - 1] if s > 0 else 0
+
+
+def _preset(convention, **fields):
+    if convention not in CONVENTIONS:
+        raise UserError(f"The convention must be one of {list(CONVENTIONS)}, not {convention!r}.")
+    hyperparameters = {
+        "num_channels": 16,
+        "l_max": (3, 3, 3, 3),
+        "l_max_sh": (3, 3, 3, 3),
+        "max_power": 3,
+        "num_frequencies": 4,
+        "message_passing_input": False,
+        "mlp_output": False,
+        "num_hidden": 256,
+    }
+    return Config(**{**hyperparameters, **CONVENTIONS[convention], **fields})

@@ -12,7 +12,8 @@ from cormorant_np.backend import to_host
 from cormorant_np.errors import UserError, run_command
 from cormorant_np.parallel import predict_with_forces, workers
 from cormorant_np.plots import plot_learning_curve, plot_predictions
-from cormorant_np.training import minibatch, prediction_errors, prepare, read_settings, with_mev
+from cormorant_np.problem import minibatch, prepare, with_mev
+from cormorant_np.training import prediction_errors, read_settings
 
 
 def load_run(run_dir, **changes):

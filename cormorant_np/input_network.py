@@ -1,6 +1,43 @@
 """From atomic charges to the first activations (section 1.3)."""
 
 from cormorant_np.backend import get_array_module
+from cormorant_np.mlp import linear_backward, linear_forward, mlp_backward, mlp_forward
+from cormorant_np.radial import mask_backward, mask_forward, radial_backward, radial_forward
+
+FIXED_CUTOFF, FIXED_WIDTH = 1.73, 0.2
+"""In Å: where the released code's messages end, and how softly."""
+
+
+def input_network_forward(params, charges, geometry, config):
+    """INPUT of (S1): F^0, by a linear mixing (MD17, section 1.3.1) or by message passing (QM9, section 1.3.2).
+
+    Parameters
+    ----------
+    params : dict of all parameters
+    charges : (B, N) integers, 0 is padding
+    geometry : Geometry
+
+    Returns
+    -------
+    F^0 : (1, C, B, N) complex
+    cache
+    """
+    atom_features = featurize(charges, config, geometry.atoms.dtype)
+    if config.message_passing_input:
+        return message_passing_forward(params, atom_features, geometry, config)
+    weight, bias = params["input.weight"], params["input.bias"]
+    features, cache = input_forward(weight, bias, atom_features, geometry.atoms)
+    return features, (cache, geometry, config)
+
+
+def input_network_backward(d_features, cache):
+    """The gradients by the parameters, a dict, and by the distances; the linear input does not see distances."""
+    *caches, config = cache
+    if config.message_passing_input:
+        return message_passing_backward(d_features, cache)
+    input_cache, geometry = caches
+    d_weight, d_bias = input_backward(d_features, input_cache)
+    return {"input.weight": d_weight, "input.bias": d_bias}, get_array_module(d_weight).zeros_like(geometry.distances)
 
 
 def featurize(charges, config, dtype):
@@ -47,3 +84,84 @@ def input_backward(d_features, cache):
     atom_features, atoms = cache
     d_mixed = (d_features[0] * atoms).reshape(d_features.shape[1], -1)
     return d_mixed @ atom_features.reshape(len(atom_features), -1).T, d_mixed.sum(axis=1)
+
+
+def message_passing_forward(params, atom_features, geometry, config):
+    """F^0 = MLP( Σ_j μ_ij F̃_j ⊕ F̃_i ) (section 1.3.2), real numbers in pairs of real and imaginary part.
+
+    The weight μ_ij is a soft mask with one learnable cutoff and width; with `filtered_messages`, every feature has its
+    own weight, see `filter_forward`.
+
+    Parameters
+    ----------
+    atom_features : (3 N_species, B, N) real, F̃
+
+    Returns
+    -------
+    F^0 : (1, C, B, N) complex
+    cache
+    """
+    xp = get_array_module(atom_features)
+    if config.filtered_messages:
+        weights, weights_cache = filter_forward(params, geometry, config)
+    else:
+        weights, weights_cache = mask_forward(params["input.cutoff"], params["input.width"], geometry, config)
+    messages = (weights * atom_features[:, :, :, None]).sum(axis=2)
+    hidden = xp.concatenate([messages, atom_features])
+    y, mlp_cache = mlp_forward(params, "input.mlp", hidden, config.negative_slope)
+    y = y * geometry.atoms
+    return (y[0::2] + 1j * y[1::2])[None], (atom_features, weights_cache, mlp_cache, geometry, config)
+
+
+def message_passing_backward(d_features, cache):
+    """Of real and imaginary part; then the MLP; then dμ_ij = Σ dm_i F̃_j for the message m_i = Σ_j μ_ij F̃_j."""
+    atom_features, weights_cache, mlp_cache, geometry, config = cache
+    xp = get_array_module(d_features)
+    d_y = xp.stack([d_features[0].real, d_features[0].imag], axis=1).reshape(-1, *geometry.atoms.shape)
+    grads, d_hidden = mlp_backward(d_y * geometry.atoms, mlp_cache)
+    d_messages = d_hidden[: len(atom_features)]
+    d_weights = d_messages[:, :, None, :] * atom_features[:, :, :, None]
+    if config.filtered_messages:
+        d_filter, d_distances = filter_backward(d_weights, weights_cache)
+        return grads | d_filter, d_distances
+    d_cutoff, d_width, d_distances = mask_backward(d_weights.sum(axis=0, keepdims=True), weights_cache)
+    return grads | {"input.cutoff": d_cutoff, "input.width": d_width}, d_distances
+
+
+def filter_forward(params, geometry, config):
+    """The released code's weights of messages, one for every feature (not in the supplement):
+
+        f_ij = ( W ρ(r_ij) + b ) σ( -(r_ij - 1.73) / 0.2 )  for r_ij < 1.73 Å, else 0,
+
+    with ρ the real and imaginary parts of the radial functions, and learnable κ, φ, W and b.
+
+    Returns
+    -------
+    f : (3 N_species, B, N_j, N_i) real
+    cache
+    """
+    xp = get_array_module(geometry.distances)
+    radial, radial_cache = radial_forward(params["input.radial.kappa"], params["input.radial.phi"], geometry, config)
+    functions = xp.stack([radial.real, radial.imag], axis=1).reshape(-1, *geometry.distances.shape)
+    mixed, linear_cache = linear_forward(params["input.filter.weight"], params["input.filter.bias"], functions)
+    cutoff, width = (xp.full(1, value, dtype=mixed.dtype) for value in (FIXED_CUTOFF, FIXED_WIDTH))
+    soft, soft_cache = mask_forward(cutoff, width, geometry, config)
+    soft = soft * (geometry.distances < FIXED_CUTOFF)
+    return mixed * soft, (mixed, soft, radial_cache, linear_cache, soft_cache, geometry)
+
+
+def filter_backward(d_weights, cache):
+    """A product, a linear mixing, the radial functions and the soft mask, in reverse; the hard cutoff has no slope."""
+    mixed, soft, radial_cache, linear_cache, soft_cache, geometry = cache
+    d_weight, d_bias, d_functions = linear_backward(d_weights * soft, linear_cache)
+    pairs = d_functions.reshape(-1, 2, *geometry.distances.shape)
+    d_kappa, d_phi, d_distances = radial_backward(pairs[:, 0] + 1j * pairs[:, 1], radial_cache)
+    d_soft = (d_weights * mixed).sum(axis=0, keepdims=True) * (geometry.distances < FIXED_CUTOFF)
+    _, _, d_soft_distances = mask_backward(d_soft, soft_cache)
+    grads = {
+        "input.filter.weight": d_weight,
+        "input.filter.bias": d_bias,
+        "input.radial.kappa": d_kappa,
+        "input.radial.phi": d_phi,
+    }
+    return grads, d_distances + d_soft_distances

@@ -8,8 +8,13 @@ from cormorant_np.backend import device_of, get_array_module
 from cormorant_np.clebsch_gordan import coupling, paths
 from cormorant_np.edge_network import edge_network_backward, edge_network_forward
 from cormorant_np.geometry import geometry_backward, geometry_forward
-from cormorant_np.input_network import featurize, input_backward, input_forward
-from cormorant_np.output_network import invariants_backward, invariants_forward, output_backward, output_forward
+from cormorant_np.input_network import input_network_backward, input_network_forward
+from cormorant_np.output_network import (
+    invariants_backward,
+    invariants_forward,
+    output_network_backward,
+    output_network_forward,
+)
 from cormorant_np.radial import mask_backward, mask_forward, radial_backward, radial_forward
 from cormorant_np.vertex_network import (
     edge_to_vertex_backward,
@@ -39,31 +44,63 @@ def init_params(config, rng, dtype=np.float32):
     rng : numpy.random.Generator
     dtype : of the real numbers, float32 or float64
     """
-    c = config.num_channels
-    complex_dtype = np.result_type(dtype, np.complex64)
-    params = {
-        "input.weight": _uniform(rng, (c, 3 * len(config.species)), 1 / np.sqrt(3 * len(config.species))),
-        "input.bias": _uniform(rng, (c,), 1 / np.sqrt(3 * len(config.species))),
-    }
+    params = _init_input(config, rng)
     for s in range(config.num_layers):
         params |= _init_layer(config, s, rng)
-    num_scalars = sum((2 + 2 * (l_max + 1)) * c for l_max in config.l_max)
-    params["output.weight"] = rng.uniform(-1, 1, num_scalars) / np.sqrt(num_scalars)
-    params["output.bias"] = rng.uniform(-1, 1, 1) / np.sqrt(num_scalars)
+    params |= _init_output(config, rng)
+    complex_dtype = np.result_type(dtype, np.complex64)
     return {name: p.astype(complex_dtype if np.iscomplexobj(p) else dtype) for name, p in params.items()}
 
 
-def _init_layer(config, s, rng):
-    c, n = config.num_channels, config.num_frequencies
-    layer = f"layers.{s}"
+def _init_input(config, rng):
+    c, num_features = config.num_channels, 3 * len(config.species)
+    if not config.message_passing_input:
+        scale = 1 / np.sqrt(num_features)
+        return {"input.weight": _uniform(rng, (c, num_features), scale), "input.bias": _uniform(rng, (c,), scale)}
+    if config.filtered_messages:
+        params = _init_radial("input", config)
+        columns = 2 * config.num_radial
+        params["input.filter.weight"], params["input.filter.bias"] = _init_linear(rng, num_features, columns)
+    else:
+        params = {"input.cutoff": np.full(1, START_CUTOFF), "input.width": np.full(1, START_WIDTH)}
+    return params | _init_mlp(rng, "input.mlp", 2 * num_features, config.num_hidden, 2 * c)
+
+
+def _init_output(config, rng):
+    num_scalars = sum((2 + 2 * (l_max + 1)) * config.num_channels for l_max in config.l_max)
+    if not config.mlp_output:
+        weight, bias = _init_linear(rng, 1, num_scalars)
+        return {"output.weight": weight[0], "output.bias": bias}
+    hidden, intermediate = config.num_hidden, config.num_intermediate
+    return _init_mlp(rng, "output.mlp1", num_scalars, hidden, intermediate) | _init_mlp(
+        rng, "output.mlp2", intermediate, hidden, 1
+    )
+
+
+def _init_linear(rng, rows, columns):
+    """Weight and bias, uniform in ±1/sqrt(columns)."""
+    return rng.uniform(-1, 1, (rows, columns)) / np.sqrt(columns), rng.uniform(-1, 1, rows) / np.sqrt(columns)
+
+
+def _init_mlp(rng, name, num_in, num_hidden, num_out):
+    params = {}
+    params[f"{name}.weight.0"], params[f"{name}.bias.0"] = _init_linear(rng, num_hidden, num_in)
+    params[f"{name}.weight.1"], params[f"{name}.bias.1"] = _init_linear(rng, num_out, num_hidden)
+    return params
+
+
+def _init_radial(name, config):
+    n = config.num_frequencies
     phi = np.full((2, n), np.pi / 2)
     phi[0, 1:] = 0
-    params = {
-        f"{layer}.radial.kappa": np.tile(np.arange(n, dtype=float), (2, 1)),
-        f"{layer}.radial.phi": phi,
-        f"{layer}.edge.cutoff": np.full(c, START_CUTOFF),
-        f"{layer}.edge.width": np.full(c, START_WIDTH),
-    }
+    return {f"{name}.radial.kappa": np.tile(np.arange(n, dtype=float), (2, 1)), f"{name}.radial.phi": phi}
+
+
+def _init_layer(config, s, rng):
+    c, layer = config.num_channels, f"layers.{s}"
+    params = _init_radial(layer, config)
+    params[f"{layer}.edge.cutoff"] = np.full(c, START_CUTOFF)
+    params[f"{layer}.edge.width"] = np.full(c, START_WIDTH)
     for l in range(config.l_max_sh[s] + 1):
         params[f"{layer}.edge.weight.{l}"] = _edge_weight(config, rng, (c, num_edge_columns(config, s, l)))
     for l in range(config.l_max[s] + 1):
@@ -131,8 +168,7 @@ def forward(params, batch, config):
     """
     xp = get_array_module(batch.positions)
     geometry, geometry_cache = geometry_forward(batch.charges, batch.positions, config)
-    atom_features = featurize(batch.charges, config, batch.positions.dtype)
-    features, input_cache = input_forward(params["input.weight"], params["input.bias"], atom_features, geometry.atoms)
+    features, input_cache = input_network_forward(params, batch.charges, geometry, config)
 
     edges = xp.empty((0, config.num_channels, *geometry.distances.shape), dtype=features.dtype)
     all_features, all_scalars, caches = [], [], []
@@ -144,7 +180,7 @@ def forward(params, batch, config):
         caches.append((layer_cache, invariants_cache))
 
     scalars = xp.concatenate(all_scalars)
-    energy, output_cache = output_forward(params["output.weight"], params["output.bias"], scalars)
+    energy, output_cache = output_network_forward(params, scalars, geometry.atoms, config)
     return energy, Cache(params, config, geometry_cache, input_cache, all_features, caches, output_cache)
 
 
@@ -162,8 +198,7 @@ def backward(d_energy, cache):
     d_positions : (B, N, 3) real
     """
     config, geometry = cache.config, cache.geometry[0]
-    grads = {}
-    grads["output.weight"], grads["output.bias"], d_scalars = output_backward(d_energy, cache.output)
+    grads, d_scalars = output_network_backward(d_energy, cache.output)
 
     xp = get_array_module(d_energy)
     d_distances, d_harmonics = xp.zeros_like(geometry.distances), xp.zeros_like(geometry.harmonics)
@@ -178,8 +213,9 @@ def backward(d_energy, cache):
         d_harmonics += d_y
         end = start
 
-    grads["input.weight"], grads["input.bias"] = input_backward(d_features, cache.input)
-    d_positions = geometry_backward(d_distances, d_harmonics, cache.geometry)
+    input_grads, d_r = input_network_backward(d_features, cache.input)
+    grads |= input_grads
+    d_positions = geometry_backward(d_distances + d_r, d_harmonics, cache.geometry)
     return {name: grads[name] for name in cache.params}, d_positions
 
 

@@ -3,6 +3,7 @@
 from cormorant_np.backend import get_array_module
 from cormorant_np.clebsch_gordan import block
 from cormorant_np.edge_network import dual
+from cormorant_np.mlp import mlp_backward, mlp_forward
 
 
 def invariants_forward(features, config):
@@ -74,3 +75,37 @@ def output_backward(d_energy, cache):
     d_scalars = xp.empty_like(scalars)
     d_scalars[...] = (weight[:, None] * d_energy)[:, :, None]
     return summed @ d_energy, d_energy.sum(keepdims=True), d_scalars
+
+
+def output_network_forward(params, scalars, atoms, config):
+    """OUTPUT of (S1): a linear layer (MD17, section 1.5.1), or y = MLP_2( Σ_i MLP_1(x_i) ) (QM9, section 1.5.2).
+
+    Parameters
+    ----------
+    params : dict of all parameters
+    scalars : (n, B, N) real, x
+    atoms : (B, N) real, 0 for padding
+
+    Returns
+    -------
+    y : (B,) real
+    cache
+    """
+    if not config.mlp_output:
+        y, cache = output_forward(params["output.weight"], params["output.bias"], scalars)
+        return y, (cache, config)
+    per_atom, cache_1 = mlp_forward(params, "output.mlp1", scalars, config.negative_slope)
+    y, cache_2 = mlp_forward(params, "output.mlp2", (per_atom * atoms).sum(axis=2), config.negative_slope)
+    return y[0], (cache_1, cache_2, atoms, config)
+
+
+def output_network_backward(d_y, cache):
+    """The gradients by the parameters, a dict, and by x; a sum hands its gradient to every term."""
+    *caches, config = cache
+    if not config.mlp_output:
+        d_weight, d_bias, d_scalars = output_backward(d_y, *caches)
+        return {"output.weight": d_weight, "output.bias": d_bias}, d_scalars
+    cache_1, cache_2, atoms = caches
+    grads_2, d_summed = mlp_backward(d_y[None], cache_2)
+    grads_1, d_scalars = mlp_backward(d_summed[:, :, None] * atoms, cache_1)
+    return grads_1 | grads_2, d_scalars

@@ -38,7 +38,7 @@ def solid_sh(vectors, l_max):
     xp = get_array_module(vectors)
     x, y, z = vectors[..., 0], vectors[..., 1], vectors[..., 2]
     r_squared = x * x + y * y + z * z
-    x_plus_iy = x + xp.asarray(1j, dtype=_complex_dtype(vectors)) * y
+    x_plus_iy = x + 1j * y
     solid = xp.empty(((l_max + 1) ** 2, *x.shape), dtype=x_plus_iy.dtype)
     solid[0] = 1
     c = {(0, 0): solid[0]}

@@ -12,7 +12,8 @@ from pathlib import Path
 from cormorant_np.data.md17 import FILES
 from cormorant_np.errors import UserError, run_command
 from cormorant_np.evaluate import summarise
-from cormorant_np.training import Settings, read_settings, train, with_mev
+from cormorant_np.problem import Settings, with_mev
+from cormorant_np.training import read_settings, train
 
 SIZES = {
     "sample": {"num_train": 1000, "num_valid": 200, "num_test": 1000, "epochs": 60},

@@ -11,67 +11,12 @@ from typing import NamedTuple
 import numpy as np
 from tqdm import tqdm
 
-from cormorant_np import data, model, run_directory
-from cormorant_np.backend import check_device, get_array_module, to_device, to_host
-from cormorant_np.config import Config
+from cormorant_np import model, run_directory
+from cormorant_np.backend import get_array_module, to_device, to_host
 from cormorant_np.errors import UserError
 from cormorant_np.optimizer import State, amsgrad_step, flatten, init_state, unflatten
 from cormorant_np.parallel import loss_and_gradient, predict, workers
-
-
-@dataclasses.dataclass(frozen=True)
-class Settings:
-    """What a run is: its data, its network and its training. The defaults of the training are those of section 2."""
-
-    dataset: str = "sample"
-    molecule: str = "ethanol"
-    data_dir: str | None = None
-    data_file: str | None = None
-    num_train: int | None = None
-    num_valid: int | None = None
-    num_test: int | None = None
-    epochs: int = 512
-    batch_size: int = 25
-    lr: float = 5e-4
-    optimizer: str = "amsgrad"
-    convention: str = "supplement"
-    gain: float | None = None
-    num_channels: int = 16
-    num_layers: int = 4
-    l_max: int = 3
-    dtype: str = "float32"
-    seed: int = 0
-    device: str = "cpu"
-    threads: int = 2
-
-    def __post_init__(self):
-        for name in ("epochs", "batch_size", "num_channels", "num_layers", "threads"):
-            if getattr(self, name) < 1:
-                raise UserError(f"--{name.replace('_', '-')} must be at least 1, not {getattr(self, name)}.")
-        if not self.lr > 0:
-            raise UserError(f"--lr must be positive, not {self.lr}.")
-
-
-class Problem(NamedTuple):
-    """A data set made ready for a network.
-
-    dataset : data.Dataset
-    splits : dict of index arrays, "train", "valid" and "test"
-    config : Config
-    batch : Batch of all n molecules, on the device
-    num_atoms : (n,) integers, on the host
-    targets : (n,) real on the device, (energy - mean) / scale
-    mean, scale : mean and standard deviation of the training energies
-    """
-
-    dataset: data.Dataset
-    splits: dict
-    config: Config
-    batch: data.Batch
-    num_atoms: np.ndarray
-    targets: np.ndarray
-    mean: float
-    scale: float
+from cormorant_np.problem import Settings, minibatch, prepare, with_mev
 
 
 class RunState(NamedTuple):
@@ -92,52 +37,6 @@ class RunState(NamedTuple):
     seconds: float
     best_epoch: int
     best_error: float
-
-
-def prepare(settings, splits=None):
-    """Load the data of a run, split them, and put them on the device.
-
-    Energies are centred and scaled in float64, before any cast: total energies of -97,000 kcal/mol would lose the
-    digits that matter in float32.
-
-    Parameters
-    ----------
-    settings : Settings
-    splits : dict of index arrays, if the run has them already
-
-    Returns
-    -------
-    Problem
-    """
-    check_device(settings.device)
-    dataset = data.load(settings.dataset, settings.molecule, settings.data_dir, settings.data_file)
-    if splits is None:
-        splits = data.split(dataset, settings.num_train, settings.num_valid, settings.num_test, settings.seed)
-    species = sorted({int(z) for z in np.unique(dataset.charges)} - {0})
-    layers = settings.num_layers
-    config = Config.md17(
-        species=species,
-        charge_scale=max(species),
-        num_channels=settings.num_channels,
-        l_max=(settings.l_max,) * layers,
-        l_max_sh=(settings.l_max,) * layers,
-        convention=settings.convention,
-        **({} if settings.gain is None else {"gain": settings.gain}),
-    )
-    train_energies = dataset.energies[splits["train"]]
-    mean, scale = float(train_energies.mean()), float(train_energies.std()) or 1.0
-    batch = data.make_batch(dataset.charges, dataset.positions, config, np.dtype(settings.dtype))
-    targets = ((dataset.energies - mean) / scale).astype(settings.dtype)
-    return Problem(
-        dataset=dataset,
-        splits=splits,
-        config=config,
-        batch=data.Batch(*(to_device(array, settings.device) for array in batch)),
-        num_atoms=(dataset.charges > 0).sum(axis=1),
-        targets=to_device(targets, settings.device),
-        mean=mean,
-        scale=scale,
-    )
 
 
 def start(settings, problem):
@@ -194,14 +93,6 @@ def epoch_batches(problem, settings, epoch):
     rng = np.random.default_rng([settings.seed, epoch])
     order = rng.permutation(problem.splits["train"])
     return [order[i : i + settings.batch_size] for i in range(0, len(order), settings.batch_size)]
-
-
-def minibatch(problem, indices):
-    """The molecules at `indices`, a host array, without the padding that none of them needs; and their targets."""
-    num_atoms = int(problem.num_atoms[indices].max())
-    indices = get_array_module(problem.targets).asarray(indices)
-    charges, positions = data.take(problem.batch, indices)
-    return data.Batch(charges[:, :num_atoms], positions[:, :num_atoms]), problem.targets[indices]
 
 
 def train_step(state, like, indices, problem, settings, pool):
@@ -350,16 +241,6 @@ def describe(settings, problem, params, run_dir):
         f"{settings.dtype} on {settings.device} with {settings.threads} threads\n"
         f"everything goes into {run_dir}"
     )
-
-
-MEV = {"kcal/mol": 43.3641, "eV": 1000.0}
-"""Units of energy in meV (1 kcal/mol = 4184 J/mol / (96485.33 C/mol))."""
-
-
-def with_mev(error, unit):
-    """An error with its unit, and in meV if it is an energy: "0.123 kcal/mol (5.3 meV)"."""
-    mev = f" ({error * MEV[unit]:.1f} meV)" if unit in MEV else ""
-    return f"{error:.4g} {unit}{mev}"
 
 
 def log_line(row, epochs, unit):

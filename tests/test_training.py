@@ -11,7 +11,8 @@ from cormorant_np import data, run_directory, training
 from cormorant_np.errors import UserError
 from cormorant_np.evaluate import force_errors, load_run, summarise
 from cormorant_np.model import forward
-from cormorant_np.training import Settings, train
+from cormorant_np.problem import Settings, minibatch, prepare
+from cormorant_np.training import train
 
 TINY = Settings(
     num_train=30, num_valid=10, num_test=10, epochs=3, batch_size=10, num_channels=2, num_layers=2, l_max=1, threads=2
@@ -119,7 +120,7 @@ def test_evaluated_forces_are_minus_the_slope_of_the_energy(finished):
     _, problem, params = load_run(finished, dtype="float64")
     params = {name: p.astype(np.result_type(p.dtype, np.float64)) for name, p in params.items()}
     indices = problem.splits["test"][:2]
-    batch, _ = training.minibatch(problem, indices)
+    batch, _ = minibatch(problem, indices)
     numeric, step = np.empty_like(batch.positions), 1e-4
     for atom, axis in np.ndindex(batch.positions.shape[1:]):
         shift = np.zeros_like(batch.positions)
@@ -146,7 +147,7 @@ def test_energies_are_centred_before_they_lose_digits(tmp_path):
     path = tmp_path / "far.npz"
     np.savez(path, E=energies[:, None], R=rng.standard_normal((20, 2, 3)) + [[0, 0, 0], [5, 0, 0]], z=[1, 8])
     settings = dataclasses.replace(TINY, dataset="md17", data_file=str(path), num_train=15, num_valid=2, num_test=3)
-    problem = training.prepare(settings)
+    problem = prepare(settings)
     np.testing.assert_allclose(problem.targets * problem.scale + (problem.mean + 4e5), energies + 4e5, atol=1e-9)
 
 
