@@ -1,0 +1,45 @@
+"""Divide the molecules of an epoch into batches in which they have similar sizes, so that padding costs little."""
+
+import numpy as np
+
+
+def bucketed_batches(num_atoms, batch_size, rng):
+    """Batches of molecules with similar numbers of atoms, in random order.
+
+    The molecules are shuffled and then sorted by size with a stable sort, which leaves those of one size in random
+    order. Where all have the same size, the batches are pieces of a plain permutation.
+
+    Parameters
+    ----------
+    num_atoms : (n,) integers
+    batch_size : int
+        One batch is smaller if it does not divide n.
+    rng : numpy.random.Generator
+
+    Returns
+    -------
+    list of int64 arrays
+        Every index from 0 to n - 1 is in exactly one of them.
+    """
+    order = rng.permutation(len(num_atoms))
+    order = order[np.argsort(num_atoms[order], kind="stable")]
+    batches = [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
+    return [batches[k] for k in rng.permutation(len(batches))]
+
+
+def padding_share(num_atoms, batches):
+    """The share of padding among the rows for atoms, if each batch is padded to its largest molecule.
+
+    Parameters
+    ----------
+    num_atoms : (n,) integers
+    batches : list of index arrays, as from `bucketed_batches`
+
+    Returns
+    -------
+    float
+        0 if all molecules of a batch have the same size, in every batch.
+    """
+    atoms = sum(num_atoms[batch].sum() for batch in batches)
+    rows = sum(len(batch) * num_atoms[batch].max() for batch in batches)
+    return 1 - atoms / rows
