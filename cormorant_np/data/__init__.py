@@ -1,7 +1,21 @@
-"""Data: MD17, rMD17, the bundled sample, and batches."""
+"""Data: MD17, rMD17, QM9, the bundled samples, xyz files, and batches."""
 
 from cormorant_np.data.batch import Batch, make_batch, take
+from cormorant_np.data.batches import bucketed_batches, padding_share
 from cormorant_np.data.dataset import Dataset, split
 from cormorant_np.data.loading import load
+from cormorant_np.data.qm9 import describe_targets
+from cormorant_np.data.xyz import read_xyz
 
-__all__ = ["Batch", "Dataset", "load", "make_batch", "split", "take"]
+__all__ = [
+    "Batch",
+    "Dataset",
+    "bucketed_batches",
+    "describe_targets",
+    "load",
+    "make_batch",
+    "padding_share",
+    "read_xyz",
+    "split",
+    "take",
+]

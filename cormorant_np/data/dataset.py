@@ -14,9 +14,10 @@ class Dataset(NamedTuple):
     theory : the method that computed the energies and the forces
     charges : (n, N) int64, 0 = padding
     positions : (n, N, 3) float64 in Å, each molecule's centre at the origin
-    energies : (n,) float64 in `unit`, as published: no mean is subtracted and no precision lost
+    energies : (n,) float64 in `unit`, as published: no mean is subtracted and no precision lost; in QM9, whichever
+        property was chosen as the target, less the free atoms' share
     forces : (n, N, 3) float64 in `unit`/Å, or None
-    unit : "kcal/mol"
+    unit : "kcal/mol", or that of the target in QM9
     splits : the official indices under "train", "valid" and "test"; empty if there is no official split
     """
 

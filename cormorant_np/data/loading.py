@@ -3,28 +3,32 @@
 from pathlib import Path
 
 from cormorant_np.data.md17 import load_md17, paper_split
+from cormorant_np.data.qm9 import load_qm9, load_qm9_sample
 from cormorant_np.data.reading import read_npz
 from cormorant_np.data.rmd17 import load_rmd17
 from cormorant_np.errors import UserError
 
 SAMPLE = Path(__file__).with_name("sample_ethanol.npz")
-NAMES = ("sample", "md17", "rmd17")
+NAMES = ("sample", "md17", "rmd17", "qm9", "qm9-sample")
 
 
-def load(name, molecule="ethanol", data_dir=None, data_file=None):
+def load(name, molecule="ethanol", data_dir=None, data_file=None, target="U0"):
     """Load a data set.
 
     Parameters
     ----------
     name : str
-        "sample", which comes with the package (ethanol, GFN2-xTB), "md17" or "rmd17".
+        "sample", which comes with the package (ethanol, GFN2-xTB), "md17", "rmd17", "qm9", or "qm9-sample", which
+        comes with the package too (1000 molecules of QM9).
     molecule : str
         The molecule of MD17 or rMD17; "sample" has only ethanol.
     data_dir : path or None
-        Where the files of MD17 or rMD17 are, or go; see `downloads.data_directory`.
+        Where the files of MD17, rMD17 or QM9 are, or go; see `downloads.data_directory`.
     data_file : path or None
         An .npz file of one's own, in MD17's or rMD17's format, in place of the files of `name`; `molecule` and
         `data_dir` do not matter then. For "md17" it gets the paper's split if it has 70,000 frames or more.
+    target : str
+        Which of QM9's twelve targets, see `qm9.TARGETS`; the other data sets have only energies.
 
     Returns
     -------
@@ -37,6 +41,10 @@ def load(name, molecule="ethanol", data_dir=None, data_file=None):
     """
     if name not in NAMES:
         raise UserError(f"There is no data set '{name}': choose one of {', '.join(NAMES)}.")
+    if name.startswith("qm9"):
+        if data_file is not None:
+            raise UserError(f"The data set {name} takes no file of your own: use --dataset md17 for it.")
+        return load_qm9(target, data_dir) if name == "qm9" else load_qm9_sample(target)
     if data_file is not None:
         dataset = read_npz(data_file, Path(data_file).stem)
         return dataset._replace(splits=paper_split(len(dataset.energies)) if name == "md17" else {})
