@@ -1,7 +1,7 @@
 """Parameters of the authors' released PyTorch code, to and from ours.
 
 The released code stores a complex weight as real numbers whose last axis is (real, imaginary), and interleaves real and
-imaginary rows in the linear input. The columns of its linear output are ordered by kind (ξ_0, then ξ_1 and ξ_2 of
+imaginary rows in the linear input. The scalars that enter its output are ordered by kind (ξ_0, then ξ_1 and ξ_2 of
 ℓ = 0, of ℓ = 1, ...), layer and channel, with the pair (Re ξ_0, Im ξ_0) or (ξ_1, ξ_2) fastest. Everything else differs
 only in name and shape.
 """
@@ -24,7 +24,7 @@ def from_state_dict(state, hyperparameters):
     state : dict of arrays under the names of the released code, as in `model.state_dict()`
     hyperparameters : dict, or JSON object
         maxl and max_sh (a list with one number for each layer), num_channels, species, charge_scale, basis_set (the
-        largest index n of a frequency, and the largest power k).
+        largest index n of a frequency, and the largest power k), kind ("md17" or "qm9").
 
     Returns
     -------
@@ -115,13 +115,14 @@ def released_config(hyperparameters, state):
     """
     if isinstance(hyperparameters, str | np.ndarray):
         hyperparameters = json.loads(str(hyperparameters))
-    kind = hyperparameters.get("kind", "md17")
-    if kind != "md17":
-        raise UserError(f"Only the released code's MD17 network can be read, not {kind!r}.")
     if hyperparameters.get("charge_power", 2) != 2 or hyperparameters.get("cutoff", "learn soft") != "learn soft":
         raise UserError("Only networks of the released code with charge_power 2 and cutoff 'learn soft' can be read.")
+    presets = {"md17": Config.md17, "qm9": Config.qm9}
+    kind = hyperparameters.get("kind", "md17")
+    if kind not in presets:
+        raise UserError(f"The kind of the released network must be one of {list(presets)}, not {kind!r}.")
     try:
-        return Config.md17(
+        return presets[kind](
             species=hyperparameters["species"],
             charge_scale=hyperparameters["charge_scale"],
             num_channels=hyperparameters["num_channels"],
@@ -142,7 +143,7 @@ def _present_l_max(state, s, maxl):
 
 def names(config):
     """The released name of each of our parameters."""
-    table = {"input.weight": "input_func_atom.lin.weight", "input.bias": "input_func_atom.lin.bias"}
+    table = _input_names(config)
     for s in range(config.num_layers):
         layer, edge, atom = f"layers.{s}", f"cormorant_cg.edge_levels.{s}", f"cormorant_cg.atom_levels.{s}"
         table |= {
@@ -155,11 +156,37 @@ def names(config):
             table[f"{layer}.edge.weight.{l}"] = f"{edge}.cat_mix.mix_reps.weights.{l}"
         for l in range(config.l_max[s] + 1):
             table[f"{layer}.vertex.weight.{l}"] = f"{atom}.cat_mix.mix_reps.weights.{l}"
-    return table | {"output.weight": "output_layer_atom.lin.weight", "output.bias": "output_layer_atom.lin.bias"}
+    return table | _output_names(config)
+
+
+def _input_names(config):
+    if not config.message_passing_input:
+        return _linear_names("input", "input_func_atom.lin")
+    filters = "input_func_atom.rad_filts.0"
+    return {
+        "input.radial.kappa": f"{filters}.scales",
+        "input.radial.phi": f"{filters}.phases",
+        **_linear_names("input.filter", f"{filters}.linear.0"),
+        **_mlp_names("input.mlp", "input_func_atom.mlps.0"),
+    }
+
+
+def _output_names(config):
+    if not config.mlp_output:
+        return _linear_names("output", "output_layer_atom.lin")
+    return _mlp_names("output.mlp1", "output_layer_atom.mlp1") | _mlp_names("output.mlp2", "output_layer_atom.mlp2")
+
+
+def _linear_names(ours, released):
+    return {f"{ours}.{kind}": f"{released}.{kind}" for kind in ("weight", "bias")}
+
+
+def _mlp_names(ours, released):
+    return {f"{ours}.{kind}.{k}": f"{released}.linear.{k}.{kind}" for kind in ("weight", "bias") for k in (0, 1)}
 
 
 def scalar_order(config):
-    """For every column of the released output weight, the index of ours."""
+    """For each of the released code's scalars, the index of ours (section 1.5)."""
     c = config.num_channels
     sizes = [(2 + 2 * (l_max + 1)) * c for l_max in config.l_max]
     ours = np.split(np.arange(sum(sizes)), np.cumsum(sizes)[:-1])
@@ -170,28 +197,32 @@ def scalar_order(config):
 
 def _from_released(name, array, order):
     if name == "output.weight":
-        weight = np.empty_like(array[0])
-        weight[order] = array[0]
-        return weight
-    if name.startswith("input."):
+        return array[0, np.argsort(order)]
+    if name == "output.mlp1.weight.0":
+        return array[:, np.argsort(order)]
+    if name in ("input.weight", "input.bias"):
         return array[0::2] + 1j * array[1::2]
-    if ".weight." in name:
+    if name.startswith("layers.") and ".weight." in name:
         return array[..., 0] + 1j * array[..., 1]
     if ".radial." in name:
         return array.reshape(2, -1)
-    return array.reshape(-1)
+    if name.endswith((".cutoff", ".width")):
+        return array.reshape(-1)
+    return array
 
 
 def _to_released(name, array, order):
     if name == "output.weight":
-        return array[order][None]
-    if name.startswith("input."):
+        return array[None, order]
+    if name == "output.mlp1.weight.0":
+        return array[:, order]
+    if name in ("input.weight", "input.bias"):
         return np.stack([array.real, array.imag], axis=1).reshape(-1, *array.shape[1:])
-    if ".weight." in name:
+    if name.startswith("layers.") and ".weight." in name:
         return np.stack([array.real, array.imag], axis=-1)
-    if name == "output.bias":
-        return array
-    return array.reshape(1, 1, 1, -1)
+    if ".radial." in name or name.endswith((".cutoff", ".width")):
+        return array.reshape(1, 1, 1, -1)
+    return array
 
 
 def _check(state, expected):
