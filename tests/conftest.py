@@ -25,6 +25,15 @@ def config(convention):
     return small_config(convention)
 
 
+@pytest.fixture(params=["MD17", "QM9"])
+def either_config(request, convention):
+    """The networks of both data sets: MD17's input and output are linear."""
+    return small_config(convention, **(QM9 if request.param == "QM9" else {}))
+
+
+QM9 = {"message_passing_input": True, "mlp_output": True, "num_hidden": 5, "num_intermediate": 3}
+
+
 def small_config(convention="supplement", **fields):
     """Three layers of two channels, whose L goes up and down, so that every kind of path and of column occurs.
 

@@ -1,9 +1,9 @@
 """Section 1.5: the invariants of every atom, and the energy."""
 
 import numpy as np
-from conftest import assert_close, random_complex
+from conftest import QM9, assert_close, random_complex, random_params, small_config
 
-from cormorant_np.output_network import invariants_forward, output_backward, output_forward
+from cormorant_np.output_network import invariants_forward, output_backward, output_forward, output_network_forward
 from cormorant_np.rotation import random_rotation, rotate
 
 B, N, C, L = 2, 3, 2, 2
@@ -41,6 +41,24 @@ def test_the_energy_is_linear_in_the_scalars_summed_over_atoms(rng):
     d_weight, d_bias, d_scalars = output_backward(np.array([1.0, 3.0]), cache)
     assert (d_weight.shape, d_bias.shape, d_scalars.shape) == (weight.shape, bias.shape, scalars.shape)
     assert d_bias == 4 and (d_scalars[:, 1] == 3 * weight[:, None]).all()
+
+
+def test_qm9s_property_is_a_perceptron_of_the_sum_of_perceptrons(convention, rng):
+    """Section 1.5.2: y = MLP_2( Σ_i MLP_1(x_i) ), over atoms, not over padding."""
+    config = small_config(convention, **QM9)
+    params = random_params(config, rng)
+    num_scalars = params["output.mlp1.weight.0"].shape[1]
+    scalars, atoms = rng.standard_normal((num_scalars, B, N)), np.array([[1.0, 1, 1], [1, 1, 0]])
+
+    def perceptron(name, x):
+        hidden = params[f"{name}.weight.0"] @ x + params[f"{name}.bias.0"]
+        active = np.maximum(hidden, 0) + config.negative_slope * np.minimum(hidden, 0)
+        return params[f"{name}.weight.1"] @ active + params[f"{name}.bias.1"]
+
+    y, _ = output_network_forward(params, scalars, atoms, config)
+    for b, num_atoms in enumerate([3, 2]):
+        summed = sum(perceptron("output.mlp1", scalars[:, b, i]) for i in range(num_atoms))
+        np.testing.assert_allclose(y[b], perceptron("output.mlp2", summed)[0], rtol=1e-12)
 
 
 def test_float32_stays_float32(config, rng):

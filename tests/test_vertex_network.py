@@ -29,7 +29,7 @@ def test_edges_become_vectors_by_a_product_with_the_harmonics(rng):
 
 
 def concatenation(g, f, i, l, l_sh, l_in, order):
-    """(S5) before mixing, for atom i of one molecule: (2ℓ+1, paths and channels); g is (P, C, N_j, N_i), f (Q, C, N)."""
+    """(S5) before mixing, for atom i of one molecule: (2ℓ+1, K C); g is (P, C, N_j, N_i), f (Q, C, N)."""
     parts = {
         "aggregate": [
             sum(cg_product(g[:, :, j, i], f[:, :, j], l1, l2, l) for j in range(N))
