@@ -156,8 +156,9 @@ def main(arguments=None):
         print(json.dumps(result))
         return 0
     print(f"{result['molecule']}, batch {result['batch_size']}, {result['dtype']} on {result['machine']}")
-    print(f"training step, {result['threads']} threads  {result['step_ms']:6.1f} ms ({result['step_ms_min']:.1f} at best)")
-    print(f"inference, {result['threads']} threads      {result['inference_ms']:6.1f} ms")
+    threads = f"{result['threads']} threads"
+    print(f"training step, {threads}  {result['step_ms']:6.1f} ms ({result['step_ms_min']:.1f} at best)")
+    print(f"inference, {threads}      {result['inference_ms']:6.1f} ms")
     print(f"training step, one thread {result['one_thread_step_ms']:6.1f} ms, of which, under a profiler:")
     for part, ms in result["parts_ms_one_thread"].items():
         print(f"  {part:27s} {ms:6.1f} ms")

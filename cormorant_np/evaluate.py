@@ -13,7 +13,7 @@ from cormorant_np.errors import UserError, run_command
 from cormorant_np.parallel import predict_with_forces, workers
 from cormorant_np.plots import plot_learning_curve, plot_predictions
 from cormorant_np.problem import minibatch, prepare, with_mev
-from cormorant_np.training import prediction_errors, read_settings
+from cormorant_np.training import evaluation_batches, prediction_errors, read_settings
 
 
 def load_run(run_dir, **changes):
@@ -81,19 +81,18 @@ def force_errors(run_dir, split="test", device=None, threads=None):
         raise UserError(f"The run in {run_dir} has no {split} molecules.")
     energies, forces = [], []
     with workers(settings.threads) as pool:
-        for i in range(0, len(indices), size := 40 * settings.batch_size):
-            part = indices[i : i + size]
+        for order in evaluation_batches(problem, indices, settings):
+            part = indices[order]
             batch, targets = minibatch(problem, part)
             energy, force = predict_with_forces(params, batch, problem.config, pool)
             energies.append(to_host(energy - targets) * problem.scale)
             if problem.dataset.forces is not None:
-                true = problem.dataset.forces[part][:, : force.shape[1]]
-                error = to_host(force) * problem.scale - true
-                forces.append(error[problem.dataset.charges[part][:, : force.shape[1]] > 0])
+                error = to_host(force) * problem.scale - problem.dataset.forces[part][:, : force.shape[1]]
+                forces.append(error[to_host(batch.charges) > 0])
     result = {"split": split, "num_molecules": len(indices), "unit": problem.dataset.unit}
     for name, errors in (("energy", energies), ("force", forces)):
         if errors:
-            errors = np.concatenate(errors)
+            errors = np.concatenate(errors).astype(np.float64)
             result[f"{name}_mae"] = float(np.abs(errors).mean())
             result[f"{name}_rmse"] = float(np.sqrt((errors**2).mean()))
     return result

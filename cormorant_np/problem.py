@@ -17,6 +17,7 @@ class Settings:
 
     dataset: str = "sample"
     molecule: str = "ethanol"
+    target: str = "U0"
     data_dir: str | None = None
     data_file: str | None = None
     num_train: int | None = None
@@ -82,20 +83,10 @@ def prepare(settings, splits=None):
     Problem
     """
     check_device(settings.device)
-    dataset = data.load(settings.dataset, settings.molecule, settings.data_dir, settings.data_file)
+    dataset = data.load(settings.dataset, settings.molecule, settings.data_dir, settings.data_file, settings.target)
     if splits is None:
         splits = data.split(dataset, settings.num_train, settings.num_valid, settings.num_test, settings.seed)
-    species = sorted({int(z) for z in np.unique(dataset.charges)} - {0})
-    layers = settings.num_layers
-    config = Config.md17(
-        species=species,
-        charge_scale=max(species),
-        num_channels=settings.num_channels,
-        l_max=(settings.l_max,) * layers,
-        l_max_sh=(settings.l_max,) * layers,
-        convention=settings.convention,
-        **({} if settings.gain is None else {"gain": settings.gain}),
-    )
+    config = network(settings, dataset)
     train_energies = dataset.energies[splits["train"]]
     mean, scale = float(train_energies.mean()), float(train_energies.std()) or 1.0
     batch = data.make_batch(dataset.charges, dataset.positions, config, np.dtype(settings.dtype))
@@ -110,6 +101,19 @@ def prepare(settings, splits=None):
         mean=mean,
         scale=scale,
     )
+
+
+def network(settings, dataset):
+    """The `Config` of the paper's network for a data set, with the user's changes."""
+    fields = {"num_channels": settings.num_channels, "convention": settings.convention}
+    if settings.gain is not None:
+        fields["gain"] = settings.gain
+    if settings.dataset.startswith("qm9"):
+        l_max = (settings.l_max,) * (settings.num_layers - 1) + (0,)
+        return Config.qm9(l_max=l_max, l_max_sh=l_max, **fields)
+    l_max = (settings.l_max,) * settings.num_layers
+    species = sorted({int(z) for z in np.unique(dataset.charges)} - {0})
+    return Config.md17(species=species, charge_scale=max(species), l_max=l_max, l_max_sh=l_max, **fields)
 
 
 def minibatch(problem, indices):

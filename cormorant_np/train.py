@@ -9,6 +9,7 @@ import dataclasses
 import os
 from pathlib import Path
 
+from cormorant_np.data import describe_targets
 from cormorant_np.data.md17 import FILES
 from cormorant_np.errors import UserError, run_command
 from cormorant_np.evaluate import summarise
@@ -19,6 +20,8 @@ SIZES = {
     "sample": {"num_train": 1000, "num_valid": 200, "num_test": 1000, "epochs": 60},
     "md17": {"num_train": 50_000, "num_valid": 10_000, "num_test": 10_000, "epochs": 512},
     "rmd17": {"num_train": 950, "num_valid": 50, "num_test": 1000, "epochs": 512},
+    "qm9": {"num_train": 100_000, "num_valid": 17_748, "num_test": 13_083, "epochs": 256},
+    "qm9-sample": {"num_train": 800, "num_valid": 100, "num_test": 100, "epochs": 30},
 }
 """Default numbers of molecules and epochs of each data set."""
 
@@ -37,13 +40,14 @@ def build_parser():
     add = parser.add_argument
     add("--dataset", choices=list(SIZES), help="default sample, which needs no network")
     add("--molecule", help=f"default ethanol; MD17 has {', '.join(FILES)}")
+    add("--target", help="QM9's target, default U0; --target help lists all of them")
     add("--data-dir", help="where data files are, or go; default CORMORANT_NP_DATA, else the user's cache directory")
     add("--data-file", help="an .npz file of your own in MD17's or rMD17's format")
-    add("--run-dir", help="where the run is written; default runs/DATASET-MOLECULE")
+    add("--run-dir", help="where the run is written; default runs/DATASET-MOLECULE or runs/DATASET-TARGET")
     add("--resume", action="store_true", help="go on with the run in --run-dir")
     for part, name in (("train", "training"), ("valid", "validation"), ("test", "test")):
         add(f"--num-{part}", type=int, help=f"number of {name} molecules")
-    add("--epochs", type=int, help="default 60 for the sample, 512 (the paper's) for MD17 and rMD17")
+    add("--epochs", type=int, help="default 512 for MD17 and rMD17, 256 for QM9, as in the paper; 60 for the sample")
     add("--batch-size", type=int, help="default 25")
     add("--lr", type=float, help="learning rate, constant; default 5e-4")
     add("--optimizer", choices=["amsgrad", "adam"], help="default amsgrad")
@@ -66,6 +70,12 @@ def new_settings(given):
     return Settings(**{"threads": threads, **SIZES[dataset], **given})
 
 
+def default_run_dir(settings):
+    """runs/DATASET-MOLECULE, or runs/DATASET-TARGET for QM9."""
+    what = settings.target if settings.dataset.startswith("qm9") else settings.molecule
+    return Path("runs") / f"{settings.dataset}-{what}"
+
+
 def resumed_settings(run_dir, given):
     """Settings of the run in `run_dir`; only those in `MAY_CHANGE` may be given anew.
 
@@ -85,8 +95,11 @@ def resumed_settings(run_dir, given):
 
 def main(arguments=None):
     given = vars(build_parser().parse_args(arguments))
+    if given.get("target") == "help":
+        print(describe_targets())
+        return 0
     resume, run_dir = given.pop("resume", False), given.pop("run_dir", None)
-    run_dir = Path(run_dir or f"runs/{given.get('dataset', 'sample')}-{given.get('molecule', 'ethanol')}")
+    run_dir = Path(run_dir) if run_dir else default_run_dir(new_settings(given))
     settings = resumed_settings(run_dir, given) if resume else new_settings(given)
     if settings.dataset == "sample":
         print("A short run on the bundled sample; --dataset md17 has the paper's settings (50,000 frames, 512 epochs).")

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from tqdm import tqdm
 
-from cormorant_np import model, run_directory
+from cormorant_np import data, model, run_directory
 from cormorant_np.backend import get_array_module, to_device, to_host
 from cormorant_np.errors import UserError
 from cormorant_np.optimizer import State, amsgrad_step, flatten, init_state, unflatten
@@ -89,10 +89,10 @@ def train(settings, run_dir, resume=False):
 
 
 def epoch_batches(problem, settings, epoch):
-    """Index arrays of the mini-batches of an epoch, a permutation that depends on nothing but seed and epoch."""
+    """Index arrays of the mini-batches of an epoch, which depend on nothing but seed and epoch."""
     rng = np.random.default_rng([settings.seed, epoch])
-    order = rng.permutation(problem.splits["train"])
-    return [order[i : i + settings.batch_size] for i in range(0, len(order), settings.batch_size)]
+    train = problem.splits["train"]
+    return [train[batch] for batch in data.bucketed_batches(problem.num_atoms[train], settings.batch_size, rng)]
 
 
 def train_step(state, like, indices, problem, settings, pool):
@@ -145,13 +145,19 @@ def end_epoch(state, like, problem, settings, run_dir, pool):
 
 def prediction_errors(params, problem, indices, settings, pool):
     """Predicted minus true energies at `indices`, float64 in the data set's unit, on the host."""
-    errors = [np.empty(0)]
-    size = 40 * settings.batch_size
-    for i in range(0, len(indices), size):
-        batch, targets = minibatch(problem, indices[i : i + size])
+    errors = np.empty(len(indices))
+    for part in evaluation_batches(problem, indices, settings):
+        batch, targets = minibatch(problem, indices[part])
         difference = predict(params, batch, problem.config, pool) - targets
-        errors.append(to_host(difference).astype(np.float64) * problem.scale)
-    return np.concatenate(errors)
+        errors[part] = to_host(difference).astype(np.float64) * problem.scale
+    return errors
+
+
+def evaluation_batches(problem, indices, settings):
+    """Positions in `indices`, in large batches of molecules of similar size."""
+    order = np.argsort(problem.num_atoms[indices], kind="stable")
+    size = 20 * settings.batch_size
+    return [order[start : start + size] for start in range(0, len(order), size)]
 
 
 def create(run_dir, settings, problem):
@@ -232,9 +238,11 @@ def describe(settings, problem, params, run_dir):
     """What is about to be trained, in a few lines."""
     sizes = {part: len(indices) for part, indices in problem.splits.items()}
     config = problem.config
+    padding = data.padding_share(problem.num_atoms, epoch_batches(problem, settings, epoch=0))
     return (
         f"{problem.dataset.name} ({problem.dataset.theory}): "
-        f"{sizes['train']} training, {sizes['valid']} validation and {sizes['test']} test molecules\n"
+        f"{sizes['train']} training, {sizes['valid']} validation and {sizes['test']} test molecules, "
+        f"{padding:.2%} padding in the batches\n"
         f"{model.num_parameters(params)} parameters: {config.num_layers} layers, l_max {settings.l_max}, "
         f"{config.num_channels} channels, convention {settings.convention}, gain {config.gain:g}\n"
         f"{settings.epochs} epochs, batches of {settings.batch_size}, {settings.optimizer}, lr {settings.lr:g}, "

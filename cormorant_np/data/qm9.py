@@ -225,6 +225,17 @@ def _pad(table):
 
 def _values(table, charges, target):
     published = table.properties[:, list(COLUMNS).index(target)]
-    free_atoms = np.zeros(max(SPECIES) + 1)
-    free_atoms[list(SPECIES)] = TARGETS[target].references
-    return (published - free_atoms[charges].sum(axis=1)) * TARGETS[target].factor
+    return published * TARGETS[target].factor - free_atoms(charges, target)
+
+
+def free_atoms(charges, target):
+    """What the free atoms of each molecule contribute to the target, (n,) float64 in the target's unit.
+
+    Parameters
+    ----------
+    charges : (n, N) integers, 0 is padding
+    target : str, a key of `TARGETS`
+    """
+    contribution = np.zeros(max(SPECIES) + 1)
+    contribution[list(SPECIES)] = TARGETS[target].references
+    return contribution[charges].sum(axis=1) * TARGETS[target].factor
