@@ -263,7 +263,7 @@ def relu(config, rng):
 
 
 def by_params(forward, backward, params, *others):
-    """A case for forward(params, *others), whose backward gives a dict of gradients, and the gradients by the others."""
+    """A case for forward(params, *others), whose backward gives a dict of gradients, and those by the others."""
 
     def by_values(*inputs):
         values, others = inputs[: len(params)], inputs[len(params) :]
