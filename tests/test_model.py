@@ -77,7 +77,7 @@ def test_the_start_repeats_from_its_seed_in_both_precisions():
 
 
 def energy_of_one_molecule(params, charges, positions, config):
-    """The supplement's equations, pair by pair. Atom i has f[i], rows (ℓ, m) by channels; a pair has g[ℓ, i, j], channels."""
+    """The supplement's equations, pair by pair. Atom i has f[i], (ℓ and m, c); a pair has g[l, i, j], (c)."""
     atoms = range(len(charges))
     f, g, energy = [], {}, params["output.bias"][0]
     for z in charges:  # section 1.3.1

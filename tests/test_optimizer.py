@@ -66,7 +66,7 @@ def test_a_complex_number_is_led_to_its_target(rng):
     params = {"z": random_complex(rng, 3)}
     vector = flatten(params)
     state = init_state(vector)
-    for _ in range(1500):
+    for _ in range(4000):
         z = unflatten(vector, params)["z"]
         vector, state = amsgrad_step(vector, flatten({"z": 2 * (z - target)}), state, lr=1e-2)
     np.testing.assert_allclose(unflatten(vector, params)["z"], target, atol=1e-3)
