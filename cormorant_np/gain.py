@@ -27,8 +27,8 @@ def tune_gain(config, batch, rng):
     """Find the gain at which activations are of order one on a mini-batch (section 1.6).
 
     One gain cannot make every layer's mean one: F^s is a polynomial in g whose degree doubles with every layer, so that
-    the last layers go from 0.01 to 100 while the first hardly changes. This gain makes the geometric mean over the layers
-    one, so that on a logarithmic scale they are as much above one as below. It is found by bisection in log g, with the
+    the last layers go from 0.01 to 100 while the first hardly changes. This gain makes the geometric mean over the
+    layers one: on a logarithmic scale, they are as much above one as below. It is found by bisection in log g, with the
     same random numbers for every g.
 
     Parameters
@@ -51,8 +51,11 @@ def tune_gain(config, batch, rng):
     table = {}
 
     def too_high(gain):
-        table[gain] = _means_at(gain, config, batch, seed)
-        return not np.log(table[gain]).mean() < 0  # a float that overflows is too high as well
+        means = _means_at(gain, config, batch, seed)
+        if not np.isfinite(means).all():
+            return True
+        table[gain] = means
+        return np.log(means).mean() > 0
 
     low, high = SEARCH
     if too_high(low) or not too_high(high):

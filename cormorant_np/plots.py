@@ -1,4 +1,4 @@
-"""The two plots of a run."""
+"""The plots of a run and of a check."""
 
 import numpy as np
 
@@ -38,4 +38,51 @@ def plot_predictions(path, true, predicted, unit):
         aspect="equal",
     )
     axes.grid(alpha=0.3)
+    figure.savefig(path, dpi=150)
+
+
+def plot_covariance_errors(path, errors):
+    """The relative error of covariance by ℓ, one line for each layer, beside the precision of float64."""
+    figure, axes = _figure()
+    for s, layer in enumerate(errors, start=1):
+        axes.plot(range(len(layer)), np.maximum(layer, 1e-17), marker="o", label=f"layer {s}")
+    axes.axhline(np.finfo(np.float64).eps, color="grey", linestyle=":", label="float64's precision")
+    axes.set(xlabel="ℓ", ylabel="|F(R r) - D(R) F(r)|, relative", yscale="log", xticks=range(max(map(len, errors))))
+    axes.legend()
+    axes.grid(alpha=0.3)
+    figure.savefig(path, dpi=150)
+
+
+def plot_activation_means(path, means):
+    """The mean of |F| by layer, beside the one that section 1.6 asks for."""
+    figure, axes = _figure()
+    layers = range(1, len(means) + 1)
+    axes.plot(layers, means, marker="o")
+    axes.axhline(1, color="grey", linestyle=":", label="section 1.6")
+    axes.set(xlabel="layer", ylabel="mean |F|", yscale="log", xticks=layers)
+    axes.legend()
+    axes.grid(alpha=0.3)
+    figure.savefig(path, dpi=150)
+
+
+def plot_scaling(path, results):
+    """Step time against each thing that was varied, with the exponent of the upper half in the legend.
+
+    Parameters
+    ----------
+    results : dict, name → list of (value, milliseconds)
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(3 * len(results), 3), layout="constrained")
+    for axes, (name, points) in zip(figure.subplots(1, len(results)), results.items(), strict=True):
+        values, times = np.array(points, dtype=float).T
+        half = len(values) // 2
+        exponent = np.polyfit(np.log(values[half:]), np.log(times[half:]), 1)[0]
+        axes.loglog(values, times, "o-", label=f"exponent {exponent:.1f}")
+        axes.set(xlabel=name.replace("_", " "), ylabel="training step / ms")
+        axes.set_xticks(values, [f"{value:g}" for value in values], minor=False)
+        axes.set_xticks([], minor=True)
+        axes.grid(alpha=0.3, which="both")
+        axes.legend()
     figure.savefig(path, dpi=150)

@@ -1,0 +1,153 @@
+"""Is it exact? A report on derivatives, covariance and invariance: python -m cormorant_np.check
+
+It checks the paper's network with random weights (--preset, --convention, --gain) or a trained run (--run-dir), on
+frames of ethanol, on the run's data or on molecules of your own (--molecules FILE.xyz), in double precision. It exits
+with 0 if all errors are below their limits, else with 1.
+"""
+
+import argparse
+import dataclasses
+import json
+from pathlib import Path
+
+import numpy as np
+
+from cormorant_np import data, plots, run_directory
+from cormorant_np.config import CONVENTIONS, Config
+from cormorant_np.errors import UserError, run_command
+from cormorant_np.exactness import report
+from cormorant_np.gain import format_table, tune_gain
+from cormorant_np.model import init_params
+
+PRESETS = {"md17": Config.md17, "qm9": Config.qm9}
+NUM_MOLECULES = 3
+
+
+def build_parser():
+    parser = argparse.ArgumentParser(
+        prog="python -m cormorant_np.check",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add("--preset", choices=list(PRESETS), default="md17", help="the paper's network for this data set; default md17")
+    add("--convention", choices=list(CONVENTIONS), help="default supplement; see docs/differences.md")
+    add("--gain", help="g of section 1.6, a number, or auto to tune it on the molecules and print the table")
+    add("--run-dir", type=Path, help="check the best model of this run")
+    add("--molecules", type=Path, help=f"an .xyz file; its first {NUM_MOLECULES} molecules are used")
+    add("--seed", type=int, default=0, help="of weights, directions and rotations; default 0")
+    add("--json", action="store_true", help="print one JSON object")
+    add("--out", type=Path, help="a directory for covariance_errors.png and activation_means.png")
+    return parser
+
+
+def main(arguments=None):
+    options = build_parser().parse_args(arguments)
+    rng = np.random.default_rng(options.seed)
+    config, params, batch, table = trained_network(options) if options.run_dir else random_network(options, rng)
+    result = report(params, batch, config, rng)
+    if options.out:
+        options.out.mkdir(parents=True, exist_ok=True)
+        plots.plot_covariance_errors(options.out / "covariance_errors.png", result["covariance"])
+        plots.plot_activation_means(options.out / "activation_means.png", result["mean_activations"])
+    if options.json:
+        content = {"config": dataclasses.asdict(config), "gain_table": table, **result}
+        print(json.dumps(content, default=np.ndarray.tolist))
+    else:
+        print(f"{format_table(table)}\n\ngain {config.gain:.4g}\n" if table else "", end="")
+        print(format_report(result))
+    return 0 if result["passed"] else 1
+
+
+def random_network(options, rng):
+    """The preset with random weights; and the table of gains, if the gain is tuned, else None."""
+    charges, positions = (
+        read_molecules(options.molecules) if options.molecules else sample_molecules(data.load("sample"))
+    )
+    preset = PRESETS[options.preset]
+    config = preset(convention=options.convention or "supplement")
+    if options.molecules:
+        species = sorted({int(z) for z in np.unique(charges)} - {0})
+        config = dataclasses.replace(config, species=species, charge_scale=max(species))
+    batch = data.make_batch(charges, positions, config, np.float64)
+    table = None
+    if options.gain == "auto":
+        gain, table = tune_gain(config, batch, rng)
+        config = dataclasses.replace(config, gain=gain)
+    elif options.gain is not None:
+        config = dataclasses.replace(config, gain=_positive(options.gain))
+    return config, init_params(config, rng, np.float64), batch, table
+
+
+def trained_network(options):
+    """The network of a run with its best parameters."""
+    if options.convention or options.gain:
+        raise UserError("--convention and --gain are fixed in a run: leave them out, or leave out --run-dir.")
+    content = run_directory.read_json(options.run_dir / "config.json")
+    config, settings = Config(**content["network"]), content["settings"]
+    params = run_directory.load_arrays(options.run_dir / "best.npz")
+    params = {name: p.astype(np.result_type(p.dtype, np.float64)) for name, p in params.items()}
+    if options.molecules:
+        molecules = read_molecules(options.molecules)
+    else:
+        names = ("dataset", "molecule", "data_dir", "data_file")
+        molecules = sample_molecules(data.load(*(settings[name] for name in names)))
+    return config, params, data.make_batch(*molecules, config, np.float64), None
+
+
+def sample_molecules(dataset):
+    """Charges and positions of some molecules of a data set."""
+    return dataset.charges[:NUM_MOLECULES], dataset.positions[:NUM_MOLECULES]
+
+
+def read_molecules(path):
+    """Charges and positions of the first molecules of an .xyz file, padded to the same number of atoms."""
+    molecules = data.read_xyz(path)[:NUM_MOLECULES]
+    num_atoms = max(len(charges) for charges, _ in molecules)
+    charges = np.stack([np.pad(z, (0, num_atoms - len(z))) for z, _ in molecules])
+    positions = np.stack([np.pad(r, [(0, num_atoms - len(r)), (0, 0)]) for _, r in molecules])
+    return charges, positions
+
+
+def _positive(text):
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < np.inf:
+        raise UserError(f"--gain must be a positive number or auto, not {text}.")
+    return value
+
+
+def format_report(result):
+    """The report as text."""
+    total = sum(result["parameters"].values())
+    lines = ["Parameters (a complex weight counts two) and error of their gradient", ""]
+    for part, number in result["parameters"].items():
+        lines.append(f"  {part:<20}{number:>9}   {result['gradients'][part]:.1e}")
+    lines += [f"  {'total':<20}{total:>9}", f"  {'positions':<20}{'':>9}   {result['gradients']['positions']:.1e}"]
+    lines += ["", "Covariance, F(R r) against D(R) F(r), and mean |F| (section 1.6: near one)", ""]
+    columns = max(map(len, result["covariance"]))
+    lines.append(f"  {'layer':<8}" + "".join(f"{f'ℓ = {l}':<10}" for l in range(columns)) + "mean |F|")
+    for s, (errors, mean) in enumerate(zip(result["covariance"], result["mean_activations"], strict=True), start=1):
+        cells = "".join(f"{error:<10.1e}" for error in errors) + " " * 10 * (columns - len(errors))
+        lines.append(f"  {s:<8}{cells}{mean:.2g}")
+    lines += ["", "Change of the energy by", ""]
+    lines += [f"  {name:<20}{error:.1e}" for name, error in result["invariance"].items()]
+    parity = result["parity"]
+    by_layer = ", ".join(f"{error:.1e}" for error in parity["features"])
+    lines += [
+        "",
+        f"  {'reflection':<20}{parity['energy']:.1e}",
+        "  No limit: the network is covariant under rotations, not under reflections. It keeps all products, also",
+        "  those with odd ℓ1 + ℓ2 - ℓ; a molecule and its mirror image differ, unless a rotation makes them one.",
+        f"  F(-r) against (-1)^ℓ F(r), by layer: {by_layer}",
+        "",
+    ]
+    for kind, (error, limit) in result["largest"].items():
+        lines.append(f"{'ok  ' if error < limit else 'FAIL'}  {kind:<20}{error:.1e} < {limit:.0e}")
+    return "\n".join([*lines, "", "All checks passed." if result["passed"] else "Some checks FAILED."])
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,175 @@
+"""Is a network exact? Derivatives, covariance and invariance, measured. For `check` and for tests; runs on the host."""
+
+from functools import partial
+
+import numpy as np
+
+from cormorant_np.clebsch_gordan import block
+from cormorant_np.data.batch import Batch
+from cormorant_np.errors import UserError
+from cormorant_np.gain import activation_means
+from cormorant_np.gradient_check import gradient_error
+from cormorant_np.model import backward, features, forward, num_parameters
+from cormorant_np.optimizer import flatten, unflatten
+from cormorant_np.rotation import random_rotation, rotate
+
+LIMITS = {"parameter gradients": 1e-6, "position gradients": 1e-6, "covariance": 1e-9, "invariance": 1e-9}
+NUM_ROTATIONS = 3
+STEPS, GOOD_ENOUGH = (1e-4, 1e-5, 1e-6, 1e-7), 1e-8
+
+
+def report(params, batch, config, rng):
+    """Every measurement on a network with these parameters, on these molecules.
+
+    Parameters
+    ----------
+    params : dict, float64
+    batch : Batch, float64
+    config : Config
+    rng : numpy.random.Generator
+
+    Returns
+    -------
+    dict of
+        parameters : number by part
+        gradients : relative error by part, and of positions
+        covariance : relative error by layer and ℓ
+        invariance : relative change of the energies by operation
+        parity : see `parity_errors`
+        mean_activations : mean |F| by layer
+        largest : for each kind, the largest error and its limit
+        passed : whether all are below their limits
+
+    Raises
+    ------
+    UserError
+        If the energies are not finite.
+    """
+    with np.errstate(over="ignore", invalid="ignore"):
+        finite = np.isfinite(forward(params, batch, config)[0]).all()
+    if not finite:
+        raise UserError("The energies are not finite numbers, so there is nothing to check: is the gain too large?")
+    gradients = gradient_errors(params, batch, config, rng)
+    covariance = covariance_errors(params, batch, config, rng)
+    invariance = invariance_errors(params, batch, config, rng)
+    largest = {
+        "parameter gradients": max(gradients[part] for part in parts(params)),
+        "position gradients": gradients["positions"],
+        "covariance": max(max(errors) for errors in covariance),
+        "invariance": max(invariance.values()),
+    }
+    return {
+        "parameters": {part: num_parameters(group) for part, group in parts(params).items()},
+        "gradients": gradients,
+        "covariance": covariance,
+        "invariance": invariance,
+        "parity": parity_errors(params, batch, config),
+        "mean_activations": activation_means(params, batch, config).tolist(),
+        "largest": {kind: [error, LIMITS[kind]] for kind, error in largest.items()},
+        "passed": all(error < LIMITS[kind] for kind, error in largest.items()),
+    }
+
+
+def parts(params):
+    """The parameters grouped by what they are, over all layers and ℓ: `edge.weight` holds every edge weight."""
+    groups = {}
+    for name, p in params.items():
+        words = [word for word in name.removeprefix("layers.").split(".") if not word.isdecimal()]
+        groups.setdefault(".".join(words), {})[name] = p
+    return groups
+
+
+def gradient_errors(params, batch, config, rng):
+    """Relative error of `backward` against finite differences, for each part of the parameters and for positions.
+
+    The derivative is that of a random combination of the energies, in a random direction of all the part's numbers. A
+    long step is wrong where the energies curve and a short one loses digits, so ever shorter steps are tried and the
+    smallest error counts: a wrong derivative disagrees with all of them.
+    """
+    energy, cache = forward(params, batch, config)
+    weights = rng.standard_normal(energy.shape)
+    grads, d_positions = backward(weights, cache)
+
+    def of_positions(positions):
+        return float(weights @ forward(params, batch._replace(positions=positions), config)[0])
+
+    def of_part(vector, part):
+        return float(weights @ forward(params | unflatten(vector, part), batch, config)[0])
+
+    def error(function, x, gradient):
+        smallest = np.inf
+        for step in STEPS:
+            smallest = np.fmin(smallest, gradient_error(function, x, gradient, rng, step))
+            if smallest < GOOD_ENOUGH:
+                break
+        return float(smallest)
+
+    errors = {}
+    for name, part in parts(params).items():
+        gradient = flatten({key: grads[key] for key in part})
+        errors[name] = error(partial(of_part, part=part), flatten(part), gradient)
+    errors["positions"] = error(of_positions, batch.positions, d_positions)
+    return errors
+
+
+def covariance_errors(params, batch, config, rng):
+    """The largest |F(R r) - D(R) F(r)| of some rotations, for each layer and ℓ, relative to the largest |F_ℓ|."""
+    before = features(params, batch, config)
+    errors = [np.zeros(l_max + 1) for l_max in config.l_max]
+    for _ in range(NUM_ROTATIONS):
+        rotation = random_rotation(rng)
+        after = features(params, batch._replace(positions=batch.positions @ rotation.T), config)
+        for s in range(config.num_layers):
+            errors[s] = np.maximum(errors[s], errors_by_l(after[s], rotate(before[s], rotation)))
+    return [layer.tolist() for layer in errors]
+
+
+def errors_by_l(actual, expected):
+    """The largest difference of two SO(3)-vectors, relative to the largest component, for each ℓ."""
+    blocks = [block(l) for l in range(round(len(actual) ** 0.5))]
+    return [relative_error(actual[rows], expected[rows]) for rows in blocks]
+
+
+def relative_error(actual, expected):
+    """The largest difference relative to the largest element; 0 where all are zero."""
+    scale = np.abs(expected).max()
+    return float(np.abs(actual - expected).max() / scale) if scale > 0 else float(np.abs(actual).max())
+
+
+def invariance_errors(params, batch, config, rng):
+    """Relative change of the energies by what must not change them."""
+    energy = forward(params, batch, config)[0]
+    num_molecules, num_atoms = batch.charges.shape
+    atoms = (batch.charges > 0)[..., None]
+    order = rng.permutation(num_atoms)
+    junk = rng.standard_normal((num_molecules, 2, 3))
+    changed = {
+        "rotation": batch._replace(positions=batch.positions @ random_rotation(rng).T),
+        "translation": batch._replace(positions=batch.positions + atoms * rng.standard_normal(3)),
+        "permutation": Batch(batch.charges[:, order], batch.positions[:, order]),
+        "padding": Batch(np.pad(batch.charges, [(0, 0), (0, 2)]), np.concatenate([batch.positions, junk], axis=1)),
+    }
+    errors = {name: relative_error(forward(params, other, config)[0], energy) for name, other in changed.items()}
+    alone = [forward(params, Batch(*(x[k : k + 1] for x in batch)), config)[0] for k in range(num_molecules)]
+    return errors | {"batch composition": relative_error(np.concatenate(alone), energy)}
+
+
+def parity_errors(params, batch, config):
+    """How far the network is from parity, which it is not built to have; no error is expected to vanish.
+
+    A mirror image is, up to a rotation, the inversion r → -r, under which Y^ℓ → (-1)^ℓ Y^ℓ. If only products with even
+    ℓ1 + ℓ2 - ℓ were kept, F^s_ℓ → (-1)^ℓ F^s_ℓ would follow. The network mixes all products, so that it holds for the
+    first layer, which has one product with Y^ℓ only, and not beyond. The energies of a molecule and its mirror image
+    differ, unless a rotation takes one to the other.
+
+    Returns
+    -------
+    dict of features (by layer, the largest |F(-r) - (-1)^ℓ F(r)| relative to the largest |F_ℓ|) and energy (relative)
+    """
+    mirrored = batch._replace(positions=-batch.positions)
+    before, after = features(params, batch, config), features(params, mirrored, config)
+    signs = [np.concatenate([np.full(2 * l + 1, (-1.0) ** l) for l in range(l_max + 1)]) for l_max in config.l_max]
+    pairs = zip(after, before, signs, strict=True)
+    by_layer = [max(errors_by_l(a, sign[:, None, None, None] * b)) for a, b, sign in pairs]
+    energies = [forward(params, one, config)[0] for one in (mirrored, batch)]
+    return {"features": by_layer, "energy": relative_error(*energies)}

@@ -1,0 +1,161 @@
+"""The command `check`: what it measures on sound networks, and that it notices broken ones."""
+
+import json
+
+import numpy as np
+import pytest
+from conftest import ETHANOL, WATER, batch_of, random_params, small_config
+
+from cormorant_np import check, exactness, geometry, model, run_directory
+from cormorant_np.clebsch_gordan import paths
+from cormorant_np.config import Config
+from cormorant_np.data import load, make_batch
+from cormorant_np.errors import UserError
+from cormorant_np.exactness import LIMITS, parity_errors, report
+from cormorant_np.gain import activation_means, format_table, tune_gain
+from cormorant_np.spherical_harmonics import solid_sh
+
+PLANAR = ([8, 6, 1, 1], [[0, 0.05, 0.68], [0, 0, -0.53], [0, 0.93, -1.12], [0, -0.94, -1.09]])
+
+
+@pytest.fixture
+def molecules(config):
+    return batch_of([ETHANOL, WATER], config)
+
+
+def test_a_sound_network_passes(config, molecules, rng):
+    params = random_params(config, rng)
+    result = report(params, molecules, config, rng)
+    assert result["passed"]
+    assert sum(result["parameters"].values()) == model.num_parameters(params)
+    assert [len(errors) for errors in result["covariance"]] == [l_max + 1 for l_max in config.l_max]
+    assert set(result["gradients"]) == {*result["parameters"], "positions"}
+
+
+def test_a_wrong_derivative_is_noticed(config, molecules, rng, monkeypatch):
+    right = model.backward
+
+    def wrong(d_energy, cache):
+        grads, d_positions = right(d_energy, cache)
+        return grads | {"layers.0.edge.width": 1.00001 * grads["layers.0.edge.width"]}, d_positions
+
+    monkeypatch.setattr(exactness, "backward", wrong)
+    result = report(random_params(config, rng), molecules, config, rng)
+    assert not result["passed"]
+    failed = {kind for kind, (error, limit) in result["largest"].items() if not error < limit}
+    assert failed == {"parameter gradients"}
+
+
+def test_a_network_that_is_not_covariant_is_noticed(config, molecules, rng, monkeypatch):
+    monkeypatch.setattr(geometry, "solid_sh", lambda vectors, l_max: solid_sh(vectors * [1, 1, 1.001], l_max))
+    result = report(random_params(config, rng), molecules, config, rng)
+    failed = {kind for kind, (error, limit) in result["largest"].items() if not error < limit}
+    assert {"covariance", "invariance"} <= failed
+    assert result["invariance"]["rotation"] > LIMITS["invariance"] > result["invariance"]["permutation"]
+
+
+def test_padding_that_counts_is_noticed(config, molecules, rng, monkeypatch):
+    def every_row_counts(params, scalars, atoms, config):
+        return params["output.weight"] @ (scalars + 0.1).sum(axis=2), None
+
+    monkeypatch.setattr(model, "output_network_forward", every_row_counts)
+    invariance = exactness.invariance_errors(random_params(config, rng), molecules, config, rng)
+    assert invariance["padding"] > 1e-6
+    assert invariance["rotation"] < 1e-9
+
+
+def test_the_first_layer_has_parity_and_the_energy_of_a_planar_molecule_too(config, rng):
+    """A planar molecule and its mirror image are the same up to a rotation; ethanol here is chiral."""
+    params = random_params(config, rng)
+    planar, chiral = (parity_errors(params, batch_of([molecule], config), config) for molecule in (PLANAR, ETHANOL))
+    assert planar["energy"] < 1e-12 < 1e-8 < chiral["energy"]
+    assert chiral["features"][0] < 1e-12 < 1e-3 < chiral["features"][1]
+
+
+def test_without_odd_products_there_is_parity(rng):
+    """The reason that the report gives: it is the products with odd ℓ1 + ℓ2 - ℓ that break parity."""
+    config = small_config(l_max=(2, 2), l_max_sh=(2, 2))
+    params = random_params(config, rng)
+    for s in range(config.num_layers):
+        for l in range(config.l_max[s] + 1):
+            params[f"layers.{s}.vertex.weight.{l}"] *= even_columns(config, s, l)
+    parity = parity_errors(params, batch_of([ETHANOL], config), config)
+    assert max(parity["features"]) < 1e-12
+    assert parity["energy"] < 1e-12
+
+
+def even_columns(config, s, l):
+    """1 for the columns of W_ℓ whose path (ℓ1, ℓ2) has even ℓ1 + ℓ2 - ℓ, else 0."""
+    l_in = config.layer_l_max(s)
+    columns = {
+        "aggregate": paths(l, config.l_max_sh[s], l_in),
+        "square": paths(l, l_in, l_in),
+        "identity": [(0, l)] if l <= l_in else [],
+    }
+    even = [(l1 + l2 - l) % 2 == 0 for part in config.vertex_order for l1, l2 in columns[part]]
+    return np.repeat(even, config.num_channels)
+
+
+@pytest.mark.parametrize("convention", ["supplement", "released"])
+def test_the_tuned_gain_makes_the_mean_activation_one(convention, rng):
+    config = Config.md17(convention=convention, num_channels=4, l_max=(2, 2, 2), l_max_sh=(2, 2, 2))
+    sample = load("sample")
+    batch = make_batch(sample.charges[:25], sample.positions[:25], config)
+    gain, table = tune_gain(config, batch, rng)
+    gains, means = zip(*table, strict=True)
+    at_gain = means[gains.index(gain)]
+    assert np.exp(np.log(at_gain).mean()) == pytest.approx(1, rel=0.1)
+    assert list(gains) == sorted(gains)
+    assert f"{gain:.3g}" in format_table(table)
+
+
+def test_activation_means_leave_padding_out(rng):
+    """Section 1.6's mean of one molecule is that of the molecule beside a larger one."""
+    config = small_config()
+    params = random_params(config, rng)
+    water, ethanol = (activation_means(params, batch_of([molecule], config), config) for molecule in (WATER, ETHANOL))
+    both = activation_means(params, batch_of([WATER, ETHANOL], config), config)
+    np.testing.assert_allclose(both, (3 * water + 9 * ethanol) / 12)
+
+
+def test_the_command_prints_the_published_count_and_exits_with_0(capsys, tmp_path):
+    assert check.main(["--out", str(tmp_path)]) == 0
+    printed = capsys.readouterr().out
+    assert "154241" in printed
+    assert "All checks passed." in printed
+    assert {file.name for file in tmp_path.iterdir()} == {"covariance_errors.png", "activation_means.png"}
+
+
+def test_the_command_on_a_run_and_on_molecules(capsys, tmp_path, rng):
+    config = small_config()
+    network = {**vars(config), "l_max": list(config.l_max)}
+    settings = {"dataset": "sample", "molecule": "ethanol", "data_dir": None, "data_file": None}
+    run_directory.write_json(tmp_path / "config.json", {"network": network, "settings": settings})
+    run_directory.save_arrays(tmp_path / "best.npz", random_params(config, rng, np.float32))
+    (tmp_path / "water.xyz").write_text("3\n\nO 0 0 0.1\nH 0 0.8 -0.5\nH 0 -0.7 -0.4\n")
+    for more in ([], ["--molecules", str(tmp_path / "water.xyz")]):
+        assert check.main(["--run-dir", str(tmp_path), "--json", *more]) == 0
+        result = json.loads(capsys.readouterr().out)
+        assert result["passed"]
+        assert result["config"]["num_channels"] == config.num_channels
+
+
+def test_a_failed_check_exits_with_1(capsys, monkeypatch):
+    monkeypatch.setitem(LIMITS, "covariance", 1e-30)
+    assert check.main([]) == 1
+    assert "FAIL" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--gain", "1e9"], "not finite"),
+        (["--gain", "low"], "--gain must be"),
+        (["--run-dir", "nowhere"], "does not exist"),
+        (["--run-dir", "nowhere", "--gain", "5"], "fixed in a run"),
+        (["--molecules", "nowhere.xyz"], "no file"),
+    ],
+)
+def test_mistakes_are_told_in_a_sentence(arguments, message):
+    with pytest.raises(UserError, match=message):
+        check.main(arguments)
