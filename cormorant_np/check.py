@@ -11,6 +11,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from cormorant_np import data, plots, run_directory
 from cormorant_np.config import CONVENTIONS, Config
@@ -45,7 +46,8 @@ def main(arguments=None):
     options = build_parser().parse_args(arguments)
     rng = np.random.default_rng(options.seed)
     config, params, batch, table = trained_network(options) if options.run_dir else random_network(options, rng)
-    result = report(params, batch, config, rng)
+    with threadpool_limits(limits=1, user_api="blas"):  # for matrices as small as these, more threads are slower
+        result = report(params, batch, config, rng)
     if options.out:
         options.out.mkdir(parents=True, exist_ok=True)
         plots.plot_covariance_errors(options.out / "covariance_errors.png", result["covariance"])
