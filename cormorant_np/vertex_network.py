@@ -190,15 +190,18 @@ def mix_backward(d_mixed, cache):
 
 def _by_l(paths, coupling):
     """Views of Z for each ℓ, (2ℓ+1, K'_ℓ C, B N)."""
+    num_channels, num_atoms = paths.shape[1], paths.shape[2] * paths.shape[3]
     views, row = [], 0
     for l, num_paths in enumerate(coupling.num_paths):
         rows = (2 * l + 1) * num_paths
-        views.append(paths[row : row + rows].reshape(2 * l + 1, num_paths * paths.shape[1], -1))
+        views.append(paths[row : row + rows].reshape(2 * l + 1, num_paths * num_channels, num_atoms))
         row += rows
     return views
 
 
 def _fold(weight, fold):
     """(C_out, K C) → (C_out, K' C): every output's paths, recombined by the real matrix `fold` (K', K)."""
-    by_path = weight.reshape(len(weight), fold.shape[1], -1)
-    return (fold @ by_path).reshape(len(weight), -1)
+    num_folded, num_paths = fold.shape
+    num_channels = weight.shape[1] // max(num_paths, 1)
+    by_path = weight.reshape(len(weight), num_paths, num_channels)
+    return (fold @ by_path).reshape(len(weight), num_folded * num_channels)
