@@ -5,6 +5,8 @@ operators of the arrays do. Arrays go to a device at the start of a run and come
 `to_host`.
 """
 
+from contextlib import contextmanager
+
 import numpy as np
 import scipy.sparse
 
@@ -29,16 +31,16 @@ def to_host(x):
 
 
 def to_device(x, device):
-    """A NumPy array, or a SciPy sparse matrix, on `device`, "cpu" or "gpu"."""
+    """A NumPy array, or a SciPy sparse matrix, on `device`, "cpu" or "gpu".
+
+    On a GPU a sparse matrix becomes an array: cupyx's sparse matrices want the other factor by columns and give the
+    product by columns, so that both would be copied; a dense product of this size is cheaper than that.
+    """
     if device == "cpu":
         return x
     import cupy
 
-    if scipy.sparse.issparse(x):
-        import cupyx.scipy.sparse
-
-        return cupyx.scipy.sparse.csr_matrix(x)
-    return cupy.asarray(x)
+    return cupy.asarray(x.toarray() if scipy.sparse.issparse(x) else x)
 
 
 def device_of(x):
@@ -49,30 +51,73 @@ def device_of(x):
 def synchronise(x):
     """Wait until x, an array of either module, has been computed."""
     if device_of(x) == "gpu":
-        get_array_module(x).cuda.get_current_stream().synchronize()
+        import cupy
+
+        cupy.cuda.get_current_stream().synchronize()
+
+
+def host_threads(x, threads):
+    """How many of `threads` threads may work on x side by side: one, where a GPU does the work."""
+    return threads if device_of(x) == "cpu" else 1
+
+
+def choose_device(device):
+    """The user's `device`, "cpu" or "gpu"; "auto" becomes the GPU if it works, else the CPU, and says which."""
+    if device != "auto":
+        return device
+    try:
+        check_device("gpu")
+    except UserError as error:
+        print(f"--device auto takes the CPU. {error}")
+        return "cpu"
+    print("--device auto takes the GPU.")
+    return "gpu"
 
 
 def check_device(device):
-    """Fail in one sentence if `device` cannot be used; on a GPU, run one small matrix product.
+    """Fail in one sentence if `device` cannot be used; on a GPU, run a small matrix product and a sum.
 
     Raises
     ------
     UserError
-        CuPy is not installed, there is no device or driver, or CUDA's libraries are missing.
+        CuPy cannot be imported, there is no device or driver, CUDA's libraries are missing, or the memory is full.
     """
     if device == "cpu":
         return
     try:
         import cupy
-    except ImportError:
-        raise UserError(f"--device gpu needs CuPy, which is not installed: {INSTALL}.") from None
+    except ImportError as error:
+        raise UserError(f"A GPU needs CuPy, which is not installed ({_first_line(error)}): {INSTALL}.") from None
     if not cupy.is_available():
-        raise UserError("--device gpu found no CUDA device or driver on this machine: use --device cpu.")
+        raise UserError(
+            "There is no CUDA device here, or no driver, or one too old for this CuPy: see what nvidia-smi says, or "
+            "use --device cpu."
+        )
     try:
         x = cupy.ones((2, 2), dtype=cupy.complex64)
         float((x @ x).real.sum())
+    except MemoryError:
+        raise UserError("The GPU's memory is full: see with nvidia-smi which programs use it.") from None
     except Exception as error:
         raise UserError(
-            f"--device gpu found a device, but CuPy cannot compute on it ({error}); CUDA's libraries may be missing: "
-            f"{INSTALL}."
+            f"There is a GPU, but CuPy cannot compute on it ({_first_line(error)}); if CUDA's libraries are missing, "
+            f"this brings them: {INSTALL}."
         ) from None
+
+
+def _first_line(error):
+    return str(error).strip().partition("\n")[0]
+
+
+@contextmanager
+def out_of_memory_advice(advice):
+    """Where the memory of the CPU or of a GPU is not enough, say so in one sentence that ends with `advice`.
+
+    Raises
+    ------
+    UserError
+    """
+    try:
+        yield
+    except MemoryError:  # CuPy's OutOfMemoryError is one
+        raise UserError(f"The memory is not enough: {advice}.") from None
