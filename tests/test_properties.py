@@ -23,12 +23,16 @@ SHAPES = {"atom": AXIS[:1], "pair": AXIS[:2], "collinear": AXIS, "planar": PLANE
 
 @st.composite
 def networks(draw):
-    num_layers = draw(st.integers(1, 3))
-    weights = st.lists(st.integers(0, 3), min_size=num_layers, max_size=num_layers)
+    l_max, l_max_sh, l_in = [], [], 0
+    for _ in range(draw(st.integers(1, 3))):
+        l_max_sh.append(draw(st.integers(0, 3)))
+        reachable = l_in + max(l_in, l_max_sh[-1])
+        l_in = draw(st.integers(0, min(3, reachable)))
+        l_max.append(l_in)
     return Config.md17(
         num_channels=draw(st.integers(1, 4)),
-        l_max=draw(weights),
-        l_max_sh=draw(weights),
+        l_max=l_max,
+        l_max_sh=l_max_sh,
         max_power=draw(st.integers(0, 3)),
         num_frequencies=draw(st.integers(1, 3)),
         convention=draw(st.sampled_from(["supplement", "released"])),

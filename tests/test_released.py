@@ -165,8 +165,7 @@ def test_other_shapes_go_there_and_back(rng):
 
 
 def test_our_parameters_go_there_and_back(rng):
-    """Layer 0 has ℓ = 2, which no product of ℓ = 0 and harmonics of ℓ = 0, 1 reaches: its weight is empty."""
-    config = small_config("released", gain=10.0, l_max=(2, 1), l_max_sh=(1, 2))
+    config = small_config("released", gain=10.0)
     params = random_params(config, rng, np.float32)
     meta = {
         "maxl": config.l_max,
