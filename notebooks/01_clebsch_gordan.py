@@ -1,0 +1,190 @@
+# %% [markdown]
+# # 01 · Clebsch-Gordan coefficients
+#
+# Take two arrows $\mathbf a$ and $\mathbf b$. From their nine products $a_p b_q$ one can make a number that does
+# not turn (the dot product), an arrow that turns (the cross product) and five numbers that turn among themselves in
+# a finer way. The nine products *decompose*: $3 \times 3 = 1 + 3 + 5$.
+#
+# Clebsch-Gordan coefficients say how, for any two weights $\ell_1$ and $\ell_2$:
+#
+# $$(A \otimes_{\rm cg} B)_{\ell m} = \sum_{m_1 m_2} \langle \ell_1 m_1\, \ell_2 m_2 | \ell m \rangle\,
+# A_{\ell_1 m_1} B_{\ell_2 m_2}, \qquad |\ell_1 - \ell_2| \le \ell \le \ell_1 + \ell_2.$$
+#
+# They are the only nonlinearity of Cormorant's covariant layers (section 1.4.4), so we want them without any
+# rounding.
+
+# %%
+from math import factorial as f
+
+import matplotlib.pyplot as plt
+import numpy as np
+import sympy as sp
+from drawing import print_table
+from IPython.display import display
+
+from cormorant_np.clebsch_gordan import coupling, exact, paths, table
+
+# %% [markdown]
+# ## Exact square roots
+#
+# Every coefficient is a rational number times the square root of another. SymPy knows them, and `exact` asks SymPy.
+# The case above, two arrows that couple to a number, to an arrow and to five more:
+
+# %%
+ms = [(m1, m2) for m1 in (-1, 0, 1) for m2 in (-1, 0, 1)]
+columns = [(l, m) for l in range(3) for m in range(-l, l + 1)]
+matrix = sp.Matrix([[exact(1, m1, 1, m2, l, m) for l, m in columns] for m1, m2 in ms])
+display(matrix)
+
+# %% [markdown]
+# Rows are the products $(m_1, m_2)$, columns the results $(\ell, m)$. The first column is the dot product: it is
+# $\frac{1}{\sqrt 3}(-1)^{1-m_1}$ where $m_1 + m_2 = 0$. This is footnote 1 of the supplement, and the reason for
+# the sign $(-1)^m$ in all scalar products to come.
+#
+# The matrix is orthogonal, since decomposing is only a change of basis:
+
+# %%
+assert sp.simplify(matrix.T * matrix) == sp.eye(9)
+assert sp.simplify(matrix * matrix.T) == sp.eye(9)
+
+
+# %% [markdown]
+# ## A formula
+#
+# One need not trust SymPy. Racah's formula is ten lines, and it is what we write in this notebook, loop and all:
+#
+# $$\begin{aligned}\langle \ell_1 m_1 \ell_2 m_2 | \ell m \rangle = \delta_{m, m_1+m_2}
+# &\sqrt{\tfrac{(2\ell+1)(\ell+\ell_1-\ell_2)!\,(\ell-\ell_1+\ell_2)!\,(\ell_1+\ell_2-\ell)!}
+# {(\ell_1+\ell_2+\ell+1)!}} \\
+# &\times \sqrt{(\ell+m)!\,(\ell-m)!\,(\ell_1+m_1)!\,(\ell_1-m_1)!\,(\ell_2+m_2)!\,(\ell_2-m_2)!}\;\sum_k
+# \tfrac{(-1)^k}{k!\,(\ell_1+\ell_2-\ell-k)!\,(\ell_1-m_1-k)!\,(\ell_2+m_2-k)!\,(\ell-\ell_2+m_1+k)!\,
+# (\ell-\ell_1-m_2+k)!}\end{aligned}$$
+
+# %%
+def racah(l1, m1, l2, m2, l, m):
+    if m != m1 + m2 or not abs(l1 - l2) <= l <= l1 + l2:
+        return 0.0
+    root = (2 * l + 1) * f(l + l1 - l2) * f(l - l1 + l2) * f(l1 + l2 - l) / f(l1 + l2 + l + 1)
+    root *= f(l + m) * f(l - m) * f(l1 + m1) * f(l1 - m1) * f(l2 + m2) * f(l2 - m2)
+    total = 0.0
+    for k in range(l1 + l2 - l + 1):
+        below = [k, l1 + l2 - l - k, l1 - m1 - k, l2 + m2 - k, l - l2 + m1 + k, l - l1 - m2 + k]
+        if min(below) >= 0:
+            total += (-1) ** k / np.prod([f(n) for n in below])
+    return np.sqrt(root) * total
+
+
+def span(l):
+    return range(-l, l + 1)
+
+
+for l1, l2, l in [(1, 1, 1), (2, 1, 3), (3, 3, 2), (3, 2, 1)]:
+    naive = [[[racah(l1, m1, l2, m2, l, m) for m in span(l)] for m2 in span(l2)] for m1 in span(l1)]
+    np.testing.assert_allclose(table(l1, l2, l), naive, atol=1e-14)
+
+# %% [markdown]
+# The library's `table(l1, l2, l)` holds the same numbers as floats, in an array over $(m_1, m_2, m)$.
+#
+# ## Selection rules and symmetry
+#
+# Two rules make almost all coefficients zero: the *triangle*, $|\ell_1 - \ell_2| \le \ell \le \ell_1 + \ell_2$, and
+# $m = m_1 + m_2$. A third property will save us work in notebook 04: exchanging the two factors costs at most a
+# sign,
+#
+# $$\langle \ell_1 m_1\, \ell_2 m_2 | \ell m \rangle = (-1)^{\ell_1+\ell_2-\ell}
+# \langle \ell_2 m_2\, \ell_1 m_1 | \ell m \rangle.$$
+#
+# For two equal arrows and $\ell = 1$ the sign is $-1$: the cross product of an arrow with itself vanishes.
+
+# %%
+for l1, l2, l in [(1, 1, 1), (1, 1, 2), (2, 1, 2), (3, 2, 4)]:
+    np.testing.assert_allclose(table(l1, l2, l), (-1) ** (l1 + l2 - l) * table(l2, l1, l).swapaxes(0, 1), atol=1e-15)
+    sums = np.einsum("abm,abn->mn", table(l1, l2, l), table(l1, l2, l))
+    np.testing.assert_allclose(sums, np.eye(2 * l + 1), atol=1e-14)
+
+# %% [markdown]
+# Here are the dense matrices for three pairs of weights, products in the rows and results in the columns. The
+# colour of a square is the coefficient.
+
+# %%
+figure, axes = plt.subplots(1, 3, figsize=(10, 4.6), width_ratios=[9, 15, 25])
+for ax, (l1, l2) in zip(axes, [(1, 1), (2, 1), (2, 2)], strict=True):
+    ls = range(abs(l1 - l2), l1 + l2 + 1)
+    full = np.concatenate([table(l1, l2, l).reshape(-1, 2 * l + 1) for l in ls], axis=1)
+    picture = ax.imshow(full, cmap="RdBu", vmin=-1, vmax=1)
+    ax.grid(False)
+    edges = np.cumsum([2 * l + 1 for l in ls]) - 0.5
+    for edge in edges[:-1]:
+        ax.axvline(edge, color="grey", linewidth=0.7)
+    ax.set_xticks(edges - np.array([l + 0.5 for l in ls]), ls)
+    ax.set_yticks([])
+    ax.set(title=f"ℓ1 = {l1}, ℓ2 = {l2}", xlabel="ℓ", ylabel="(m1, m2), m2 fastest")
+figure.colorbar(picture, ax=axes, label="coefficient", shrink=0.7)
+plt.show()
+
+# %% [markdown]
+# ## All products of a layer at once
+#
+# The coefficients do not depend on the atom, the molecule or the channel. So the library puts all products of one
+# layer into one sparse matrix, `coupling(...)`, and multiplies once. For $L = 3$ it takes the 256 products $\sum_j
+# G_p F_q$, the 16 components of $F$ and the 136 different products $F_p F_q$ to all results. It is almost empty:
+
+# %%
+couple = coupling(3, 3, 3, ("aggregate", "square", "identity"), "float64", "cpu")
+rows, cols = couple.matrix.nonzero()
+figure, ax = plt.subplots(figsize=(8.5, 5.2))
+points = ax.scatter(cols, rows, c=couple.matrix.data, s=7, cmap="RdBu", vmin=-1, vmax=1, edgecolor="#888888", lw=0.2)
+ax.invert_yaxis()
+for edge, name in [(128, "Σ G ⊗ F"), (264, "F"), (340, "F ⊗ F")]:
+    ax.text(edge, -6, name, ha="center")
+for edge in (256, 272):
+    ax.axvline(edge - 0.5, color="grey", linewidth=0.7)
+ax.set(xlabel="product of two components", ylabel="result, ordered (ℓ, m, path)")
+figure.colorbar(points, label="coefficient")
+filled = couple.matrix.nnz / np.prod(couple.matrix.shape)
+print(f"{couple.matrix.shape[0]} x {couple.matrix.shape[1]}, {couple.matrix.nnz} nonzeros: {100 * filled:.1f} %")
+
+# %% [markdown]
+# The diagonal stroke in the middle is the identity, the skip connection of (S5). A *path* is one way to arrive at a
+# weight, a pair $(\ell_1, \ell_2)$; there are many, and notebook 07 mixes them:
+
+# %%
+print_table([[l, len(paths(l, 3, 3)), paths(l, 3, 3)] for l in range(4)], ["ℓ", "paths", "(ℓ1, ℓ2) up to L = 3"])
+
+# %% [markdown]
+# ## Exercises
+#
+# **1.** How many different $\ell$ can come out of $\ell_1 = 3$ and $\ell_2 = 2$? Check that the dimensions add up.
+#
+# <details><summary>Solution</summary>
+#
+# $\ell = 1, \dots, 5$, five of them, and $3 + 5 + 7 + 9 + 11 = 35 = 7 \cdot 5$. The network keeps only those up to
+# $L$.
+#
+# </details>
+#
+# **2.** Show with `table` that $\langle \ell m\, \ell\, {-m} | 0 0 \rangle = (-1)^{\ell-m}/\sqrt{2\ell+1}$, so that
+# the dot product of the supplement, `dual` in the code, is a Clebsch-Gordan product up to a constant.
+#
+# <details><summary>Solution</summary>
+#
+# ```python
+# for l in range(4):
+#     signs = [(-1) ** (l - m) / np.sqrt(2 * l + 1) for m in span(l)]
+#     np.testing.assert_allclose(np.fliplr(table(l, l, 0)[:, :, 0]).diagonal(), signs)
+# from cormorant_np.edge_network import dual
+# x = np.arange(5.0)
+# print(x @ dual(x), np.sqrt(5) * np.einsum("ab,a,b", table(2, 2, 0)[:, :, 0], x, x))
+# ```
+#
+# </details>
+#
+# **3.** Which products of an SO(3)-vector with itself vanish always?
+#
+# <details><summary>Solution</summary>
+#
+# $\ell_1 = \ell_2$ with $\ell_1 + \ell_2 - \ell$ odd, that is odd $\ell$: exchanging the equal factors changes the
+# sign and nothing else. The sparse matrix above leaves them out; `_paths_and_fold` in `clebsch_gordan.py` does the
+# book-keeping.
+#
+# </details>

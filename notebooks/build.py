@@ -1,0 +1,67 @@
+"""Execute the notebooks' sources, NN_name.py, and write NN_name.ipynb with their outputs.
+
+    python notebooks/build.py            all of them
+    python notebooks/build.py 03 09      those whose names begin so
+"""
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import jupytext
+import nbformat
+from nbclient import NotebookClient
+
+FOLDER = Path(__file__).resolve().parent
+
+
+def sources():
+    """The notebooks' sources, in their order."""
+    return sorted(FOLDER.glob("[0-9][0-9]_*.py"))
+
+
+def read_source(path):
+    """A notebook without outputs; its cells are numbered, so that building twice gives the same file."""
+    notebook = jupytext.read(path)
+    for number, cell in enumerate(notebook.cells):
+        cell.id = f"cell-{number}"
+    notebook.metadata = nbformat.from_dict(
+        {
+            "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
+            "language_info": {"name": "python", "file_extension": ".py", "mimetype": "text/x-python"},
+        }
+    )
+    return notebook
+
+
+def execute(notebook):
+    """Run all cells in a fresh kernel, whose folder is this one; fails on the first error."""
+    backend = os.environ.pop("MPLBACKEND", None)  # the kernel's own backend puts pictures into the notebook
+    try:
+        client = NotebookClient(notebook, timeout=120, kernel_name="python3", record_timing=False)
+        client.execute(cwd=str(FOLDER), stderr=subprocess.DEVNULL)  # what Jupyter itself has to say
+    finally:
+        if backend is not None:
+            os.environ["MPLBACKEND"] = backend
+    for cell in notebook.cells:
+        cell.metadata.pop("execution", None)
+
+
+def main(names):
+    chosen = [path for path in sources() if not names or path.name.startswith(tuple(names))]
+    if not chosen:
+        sys.exit(f"error: no notebook in {FOLDER} begins with {' or '.join(names)}.")
+    for path in chosen:
+        began = time.perf_counter()
+        print(path.stem, end=" ", flush=True)
+        notebook = read_source(path)
+        execute(notebook)
+        target = path.with_suffix(".ipynb")
+        nbformat.write(notebook, target)
+        print(f"{time.perf_counter() - began:.1f} s, {target.stat().st_size / 1000:.0f} kB", flush=True)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
