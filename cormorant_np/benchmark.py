@@ -1,7 +1,7 @@
-"""Time one training step: python -m cormorant_np.benchmark [--molecule aspirin] [--json].
+"""Time one training step: python -m cormorant_np.benchmark [--molecule aspirin] [--json] [--vs COMMAND] [--scaling].
 
-A step is forward, backward and AMSGrad on one mini-batch; its cost does not depend on where the atoms are, so that they
-are put on a jittered grid. The parts are timed by a profiler on one thread, in the same chunks.
+A step is forward, backward and AMSGrad on one mini-batch. Its cost does not depend on where the atoms are: they stand
+on a jittered grid. The parts are timed by a profiler on one thread.
 """
 
 import argparse
@@ -10,48 +10,76 @@ import json
 import os
 import platform
 import pstats
+import re
+import subprocess
 import time
+import tracemalloc
+from pathlib import Path
 from statistics import median
 
 import numpy as np
 import scipy
+from tqdm import tqdm
 
 from cormorant_np import data, model
 from cormorant_np.backend import check_device, synchronise, to_device
 from cormorant_np.config import Config
-from cormorant_np.errors import run_command
+from cormorant_np.errors import UserError, run_command
+from cormorant_np.operations import count_operations, matrix_product_peak
 from cormorant_np.optimizer import amsgrad_step, flatten, init_state, unflatten
-from cormorant_np.parallel import loss_and_gradient, predict, workers
+from cormorant_np.parallel import loss_and_gradient, predict, predict_with_forces, workers
+from cormorant_np.plots import plot_scaling
 
 CHARGES = {
     "ethanol": [6, 6, 8] + [1] * 6,
     "aspirin": [6] * 9 + [8] * 4 + [1] * 8,
 }
 PARTS = {
-    "geometry": ("geometry_forward", "geometry_backward"),
-    "radial functions and mask": ("radial_forward", "radial_backward", "mask_forward", "mask_backward"),
-    "edge network": ("edge_network_forward", "edge_network_backward"),
-    "edge to vertex": ("edge_to_vertex_forward", "edge_to_vertex_backward"),
-    "aggregation": ("aggregate_forward", "aggregate_backward"),
-    "square": ("square_forward", "square_backward"),
-    "coupling": ("_sparse_matmul",),
-    "mixing": ("mix_forward", "mix_backward"),
-    "output": ("invariants_forward", "invariants_backward", "output_forward", "output_backward"),
-    "optimiser": ("flatten", "unflatten", "amsgrad_step"),
+    "geometry": "geometry_{}",
+    "radial functions": "radial_{}",
+    "mask": "mask_{}",
+    "edge network": "edge_network_{}",
+    "edge to vertex": "edge_to_vertex_{}",
+    "aggregation": "aggregate_{}",
+    "square": "square_{}",
+    "coupling": "couple_{}",
+    "mixing": "mix_{}",
+    "invariants": "invariants_{}",
+    "input": "input_network_{}",
+    "output": "output_network_{}",
 }
+SWEEPS = {
+    "atoms": (9, 15, 21, 30, 45, 60),
+    "num_channels": (4, 8, 16, 32),
+    "l_max": (1, 2, 3, 4, 5),
+    "batch_size": (5, 10, 25, 50, 100),
+    "threads": (1, 2, 4, 8),
+}
+"""What --scaling varies, one at a time."""
 
 
-def jittered_grid(charges, batch_size, rng):
-    """Positions (B, N, 3) in Å of B molecules, on a cubic grid of 1.5 Å with some noise."""
-    side = int(np.ceil(len(charges) ** (1 / 3)))
-    grid = 1.5 * np.stack(np.unravel_index(np.arange(len(charges)), (side,) * 3), axis=1)
-    return grid + 0.1 * rng.standard_normal((batch_size, len(charges), 3))
+def jittered_grid(num_atoms, num_molecules, rng):
+    """Positions (B, N, 3) in Å, on a cubic grid of 1.5 Å with some noise."""
+    side = int(np.ceil(num_atoms ** (1 / 3)))
+    grid = 1.5 * np.stack(np.unravel_index(np.arange(num_atoms), (side,) * 3), axis=1)
+    return grid + 0.1 * rng.standard_normal((num_molecules, num_atoms, 3))
 
 
-def make_step(options, charges, config):
-    """A function that does one training step, and one that predicts energies; both take a pool of workers."""
-    rng = np.random.default_rng(0)
-    positions = jittered_grid(charges, options.batch_size, rng)
+def charges_of(options):
+    """The charges of the molecule, or of as many atoms as the user wants, with ethanol's composition."""
+    return CHARGES[options.molecule] if options.atoms is None else np.resize(CHARGES["ethanol"], options.atoms)
+
+
+def network(options):
+    """The `Config` of the benchmark: the paper's MD17 network, or the user's variation."""
+    l_max = (options.l_max,) * 4
+    return Config.md17(num_channels=options.num_channels, l_max=l_max, l_max_sh=l_max)
+
+
+def make_functions(options):
+    """Functions of a pool of workers: one training step, energies alone, energies and forces."""
+    rng, config, charges = np.random.default_rng(0), network(options), charges_of(options)
+    positions = jittered_grid(len(charges), options.batch_size, rng)
     host = data.make_batch(np.tile(charges, (options.batch_size, 1)), positions, config, options.dtype)
     batch = data.Batch(*(to_device(array, options.device) for array in host))
     targets = to_device(rng.standard_normal(options.batch_size).astype(options.dtype), options.device)
@@ -65,25 +93,28 @@ def make_step(options, charges, config):
         vector, state = amsgrad_step(vector, gradient, state)
         synchronise(vector)
 
-    def infer(pool):
+    def energies(pool):
         synchronise(predict(unflatten(vector, like), batch, config, pool))
 
-    return step, infer
+    def forces(pool):
+        synchronise(predict_with_forces(unflatten(vector, like), batch, config, pool)[1])
+
+    return step, energies, forces
 
 
-def milliseconds(function, repeats):
-    """Median, minimum and maximum time of a call, after one to warm up."""
-    function()
+def milliseconds(function, pool, repeats):
+    """Times of `repeats` calls of function(pool), in order of size, after one call to warm up."""
+    function(pool)
     times = []
     for _ in range(repeats):
         began = time.perf_counter()
-        function()
+        function(pool)
         times.append(1000 * (time.perf_counter() - began))
-    return median(times), min(times), max(times)
+    return sorted(times)
 
 
 def profile_parts(step, repeats):
-    """Milliseconds of each of `PARTS` in one step on one thread."""
+    """Milliseconds of each of `PARTS` in one step on one thread, (forward, backward)."""
     with workers(1) as pool:
         step(pool)
         profile = cProfile.Profile()
@@ -94,41 +125,59 @@ def profile_parts(step, repeats):
     spent = {}
     for (_, _, name), (_, _, _, cumulative, _) in pstats.Stats(profile).stats.items():
         spent[name] = spent.get(name, 0) + 1000 * cumulative / repeats
-    return {part: sum(spent.get(name, 0) for name in names) for part, names in PARTS.items()}
+    parts = {part: [spent.get(name.format(way), 0) for way in ("forward", "backward")] for part, name in PARTS.items()}
+    parts["optimiser"] = [0, sum(spent[name] for name in ("flatten", "unflatten", "amsgrad_step"))]
+    return parts
+
+
+def peak_memory(step, threads):
+    """Megabytes that the arrays of one step take at most, beyond parameters and optimiser."""
+    with workers(threads) as pool:
+        step(pool)
+        tracemalloc.start()
+        step(pool)
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+    return peak / 1e6
 
 
 def measure(options):
     """All numbers of the benchmark, a dict."""
     check_device(options.device)
-    charges = CHARGES[options.molecule]
-    l_max = (options.l_max,) * 4
-    config = Config.md17(charge_scale=max(charges), num_channels=options.num_channels, l_max=l_max, l_max_sh=l_max)
-    step, infer = make_step(options, charges, config)
+    step, energies, forces = make_functions(options)
     with workers(options.threads) as pool:
-        step_ms, fastest, slowest = milliseconds(lambda: step(pool), options.repeats)
-        inference_ms, *_ = milliseconds(lambda: infer(pool), options.repeats)
+        steps = milliseconds(step, pool, options.repeats)
+        energies_ms = median(milliseconds(energies, pool, options.repeats))
+        forces_ms = median(milliseconds(forces, pool, options.repeats))
+        peak = matrix_product_peak(pool, to_device(np.zeros(1, options.dtype), options.device))
     with workers(1) as pool:
-        one_thread_ms, *_ = milliseconds(lambda: step(pool), options.repeats)
+        one_thread_ms = median(milliseconds(step, pool, options.repeats))
+    charges = charges_of(options)
+    operations = sum(count_operations(network(options), options.batch_size, len(charges)).values())
+    step_ms = median(steps)
     return {
         "step_ms": step_ms,
-        "step_ms_min": fastest,
-        "step_ms_max": slowest,
+        "step_ms_min": steps[0],
+        "step_ms_max": steps[-1],
         "one_thread_step_ms": one_thread_ms,
-        "inference_ms": inference_ms,
+        "energies_ms": energies_ms,
+        "energies_and_forces_ms": forces_ms,
         "parts_ms_one_thread": profile_parts(step, max(1, options.repeats // 4)),
-        "molecule": options.molecule,
+        "operations": operations,
+        "peak_gflops": peak / 1e9,
+        "floor_ms": 1000 * operations / peak,
+        "times_the_floor": step_ms * peak / (1000 * operations),
+        "memory_mb": peak_memory(step, options.threads),
         "atoms": len(charges),
-        "batch_size": options.batch_size,
-        "num_channels": options.num_channels,
-        "l_max": options.l_max,
-        "dtype": options.dtype,
-        "device": options.device,
-        "threads": options.threads,
+        **{name: getattr(options, name) for name in SETTINGS},
         "python": platform.python_version(),
         "numpy": np.__version__,
         "scipy": scipy.__version__,
         "machine": f"{_processor()}, {os.cpu_count()} cores, {platform.system()} {platform.machine()}",
     }
+
+
+SETTINGS = ("molecule", "batch_size", "num_channels", "l_max", "dtype", "device", "threads")
 
 
 def _processor():
@@ -139,29 +188,89 @@ def _processor():
         return platform.processor() or "unknown processor"
 
 
+def compare(options, rounds=5):
+    """Our step and the one that the command `options.vs` times, in turns: median times, and the median of their ratios.
+
+    Raises
+    ------
+    UserError
+        If the command fails, or does not print step_ms and a number.
+    """
+    step, _, _ = make_functions(options)
+    ours, theirs = [], []
+    for _ in tqdm(range(rounds), desc="rounds", disable=None):
+        with workers(options.threads) as pool:
+            ours.append(median(milliseconds(step, pool, options.repeats)))
+        result = subprocess.run(options.vs, shell=True, capture_output=True, text=True)
+        match = re.search(r"step_ms\W+([\d.]+)", result.stdout)
+        if result.returncode or not match:
+            raise UserError(f"The command of --vs must print step_ms and a number, not {result.stdout[-99:]!r}.")
+        theirs.append(float(match[1]))
+    ratios = [b / a for a, b in zip(ours, theirs, strict=True)]
+    return {"step_ms": median(ours), "vs_step_ms": median(theirs), "ratio": median(ratios), "ratios": ratios}
+
+
+def scaling(options):
+    """Step times for each of `SWEEPS`, and plots of them in the folder `options.out`."""
+    results = {}
+    for name, values in SWEEPS.items():
+        points = []
+        for value in tqdm(values, desc=name, disable=None):
+            varied = argparse.Namespace(**{**vars(options), name: value})
+            step, _, _ = make_functions(varied)
+            with workers(varied.threads) as pool:
+                points.append((value, median(milliseconds(step, pool, max(3, options.repeats // 4)))))
+        results[name] = points
+    Path(options.out).mkdir(parents=True, exist_ok=True)
+    plot_scaling(Path(options.out) / "scaling.png", results)
+    return results
+
+
+def report(result):
+    """The result for people."""
+    threads = f"{result['threads']} threads"
+    lines = [
+        f"{result['atoms']} atoms, batch {result['batch_size']}, {result['num_channels']} channels, l_max "
+        f"{result['l_max']}, {result['dtype']} on {result['device']}: {result['machine']}",
+        f"training step, {threads:12s} {result['step_ms']:7.1f} ms ({result['step_ms_min']:.1f} at best)",
+        f"training step, one thread   {result['one_thread_step_ms']:7.1f} ms",
+        f"energies, {threads:17s} {result['energies_ms']:7.1f} ms",
+        f"energies and forces         {result['energies_and_forces_ms']:7.1f} ms",
+        f"{result['operations'] / 1e9:.2f} GFLOP a step; at the {result['peak_gflops']:.0f} GFLOP/s of large matrix "
+        f"products they would take {result['floor_ms']:.1f} ms, {result['times_the_floor']:.2f} times less",
+        f"arrays of a step {result['memory_mb']:.0f} MB",
+        "on one thread, under a profiler:   forward   backward",
+    ]
+    for part, (forward, backward) in result["parts_ms_one_thread"].items():
+        lines.append(f"  {part:30s} {forward:7.1f} ms {backward:7.1f} ms")
+    return "\n".join(lines)
+
+
 def main(arguments=None):
-    parser = argparse.ArgumentParser(prog="python -m cormorant_np.benchmark", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m cormorant_np.benchmark",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("--molecule", choices=list(CHARGES), default="ethanol")
+    parser.add_argument("--atoms", type=int, help="any number of atoms instead of a molecule's")
     parser.add_argument("--batch-size", type=int, default=25)
-    parser.add_argument("--num-channels", type=int, default=16)
+    parser.add_argument("--num-channels", "--channels", type=int, default=16)
     parser.add_argument("--l-max", type=int, default=3)
     parser.add_argument("--dtype", choices=["float32", "float64"], default="float32")
     parser.add_argument("--device", choices=["cpu", "gpu"], default="cpu")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--repeats", type=int, default=20)
     parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser.add_argument("--vs", metavar="COMMAND", help="time a command that prints step_ms, in turns with ours")
+    parser.add_argument("--scaling", action="store_true", help="vary atoms, channels, l_max, batch and threads")
+    parser.add_argument("--out", default=".", help="folder for the plot of --scaling")
     options = parser.parse_args(arguments)
-    result = measure(options)
-    if options.json:
-        print(json.dumps(result))
+    if options.vs or options.scaling:
+        print(json.dumps(compare(options) if options.vs else scaling(options)))
         return 0
-    print(f"{result['molecule']}, batch {result['batch_size']}, {result['dtype']} on {result['machine']}")
-    threads = f"{result['threads']} threads"
-    print(f"training step, {threads}  {result['step_ms']:6.1f} ms ({result['step_ms_min']:.1f} at best)")
-    print(f"inference, {threads}      {result['inference_ms']:6.1f} ms")
-    print(f"training step, one thread {result['one_thread_step_ms']:6.1f} ms, of which, under a profiler:")
-    for part, ms in result["parts_ms_one_thread"].items():
-        print(f"  {part:27s} {ms:6.1f} ms")
+    result = measure(options)
+    print(json.dumps(result) if options.json else report(result))
     return 0
 
 

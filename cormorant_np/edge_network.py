@@ -54,7 +54,7 @@ def edge_network_backward(d_new_edges, cache):
     d_shared_weights = d_mixed @ shared.reshape(len(shared), -1).conj().T
     d_shared = (shared_weights.conj().T @ d_mixed).reshape(shared.shape)
     d_edges = xp.zeros_like(edges)
-    d_own_weights = own_weights
+    d_own_weights = xp.zeros_like(own_weights)
     if num_own:
         own, d_own = (x[:num_own].reshape(num_own, len(mask), -1) for x in (edges, d_mixed.reshape(mixed.shape)))
         d_own_weights = d_own @ own.conj().swapaxes(1, 2)

@@ -27,15 +27,14 @@ def input_network_forward(params, charges, geometry, config):
         return message_passing_forward(params, atom_features, geometry, config)
     weight, bias = params["input.weight"], params["input.bias"]
     features, cache = input_forward(weight, bias, atom_features, geometry.atoms)
-    return features, (cache, geometry, config)
+    return features, (*cache, geometry, config)
 
 
 def input_network_backward(d_features, cache):
     """The gradients by the parameters, a dict, and by the distances; the linear input does not see distances."""
-    *caches, config = cache
+    *input_cache, geometry, config = cache
     if config.message_passing_input:
         return message_passing_backward(d_features, cache)
-    input_cache, geometry = caches
     d_weight, d_bias = input_backward(d_features, input_cache)
     return {"input.weight": d_weight, "input.bias": d_bias}, get_array_module(d_weight).zeros_like(geometry.distances)
 

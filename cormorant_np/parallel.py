@@ -1,8 +1,8 @@
 """A batch in chunks on threads.
 
-On a CPU, a batch is cut into chunks of a few molecules, whose arrays stay in the cache; a pool of threads works on the
-chunks, with one BLAS thread each, and results are put together in the order of the chunks, so that they repeat bit for
-bit. On a GPU, a mini-batch is one chunk.
+On a CPU, a batch is cut into chunks, at least one for each thread; a pool of threads works on them, with one BLAS
+thread each, and results are put together in the order of the chunks, so that they repeat bit for bit. On a GPU, a
+mini-batch is one chunk.
 """
 
 import ctypes
@@ -20,8 +20,8 @@ from cormorant_np.data.batch import take
 from cormorant_np.loss import mean_squared_error_backward, mean_squared_error_forward
 from cormorant_np.optimizer import flatten
 
-PAIRS_PER_CHUNK = {"cpu": 400, "gpu": 40_000}
-"""Pairs of atoms in a chunk: on a CPU, the largest arrays of a chunk then take 1 to 2 MB and stay in the cache."""
+PAIRS_PER_CHUNK = {"cpu": 2000, "gpu": 40_000}
+"""Pairs of atoms in a chunk: few enough for memory, enough for NumPy's overhead; measured in docs/performance.md."""
 
 
 MALLOC_OPTIONS = {-1: 2**31 - 1, -2: 64 * 2**20, -3: 32 * 2**20, -8: 1}

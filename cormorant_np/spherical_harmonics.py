@@ -74,7 +74,8 @@ def solid_sh_backward(d_solid, solid):
     (..., 3) real
     """
     xp = get_array_module(solid)
-    dx, dy, dz = d_vectors = xp.zeros((3, *solid.shape[1:]), dtype=solid.real.dtype)
+    d_vectors = xp.zeros((3, *solid.shape[1:]), dtype=solid.real.dtype)
+    dx, dy, dz = (d_vectors[k, ...] for k in range(3))
     for l in range(1, _l_max(solid) + 1):
         lower = solid[block(l - 1)].conj()
         for m in range(-l, l + 1):

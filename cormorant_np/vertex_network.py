@@ -65,19 +65,16 @@ def vertex_network_forward(pairs, features, weights, coupling):
     aggregate_forward(pairs, features, out=aggregate)
     identity[...] = features
     square_forward(features, out=square)
-    paths = _sparse_matmul(coupling.matrix, products)
+    paths = couple_forward(products, coupling)
     new_features, mix_cache = mix_forward(paths, weights, coupling)
     return new_features, (pairs, features, coupling, mix_cache)
 
 
 def vertex_network_backward(d_new_features, cache):
-    """Gradients by G, F^s and the weights: the steps of the forward pass in reverse; F^s has three consumers.
-
-    Z = M X with a real matrix M, hence dX = Mᵀ dZ.
-    """
+    """Gradients by G, F^s and the weights: the steps of the forward pass in reverse; F^s has three consumers."""
     pairs, features, coupling, mix_cache = cache
     d_paths, d_weights = mix_backward(d_new_features, mix_cache)
-    d_products = _sparse_matmul(coupling.transpose, d_paths)
+    d_products = couple_backward(d_paths, coupling)
     d_aggregate, d_identity, d_square = _parts(d_products, pairs, features)
     d_pairs, d_features = aggregate_backward(d_aggregate, pairs, features)
     d_features += d_identity
@@ -92,8 +89,28 @@ def _parts(products, pairs, features):
     return aggregate.reshape(num_sh, num_in, *features.shape[1:]), rest[:num_in], rest[num_in:]
 
 
+def couple_forward(products, coupling):
+    """Z = M X: all Clebsch-Gordan products of the layer, from the products of components (S5).
+
+    The matrix M of the coefficients is real, so that it acts on the real numbers of which complex arrays are made.
+
+    Parameters
+    ----------
+    products : (rows, C, B, N) complex, X
+
+    Returns
+    -------
+    Z : (rows (ℓ, m, path), C, B, N) complex
+    """
+    return _sparse_matmul(coupling.matrix, products)
+
+
+def couple_backward(d_paths, coupling):
+    """dX = Mᵀ dZ."""
+    return _sparse_matmul(coupling.transpose, d_paths)
+
+
 def _sparse_matmul(matrix, x):
-    """A real sparse matrix times a complex array, over its first axis."""
     rows = matrix @ x.reshape(len(x), -1).view(x.real.dtype)
     return rows.view(x.dtype).reshape(-1, *x.shape[1:])
 

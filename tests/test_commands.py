@@ -90,4 +90,34 @@ def test_the_benchmark_prints_one_json_object():
     assert result.returncode == 0, result.stderr
     numbers = json.loads(result.stdout)
     assert {"step_ms", "parts_ms_one_thread", "threads", "numpy", "machine"} <= numbers.keys()
-    assert all(ms > 0 for ms in numbers["parts_ms_one_thread"].values())
+    assert all(backward > 0 for forward, backward in numbers["parts_ms_one_thread"].values())
+
+
+def test_the_benchmark_compares_itself_with_a_command():
+    tiny = ["--batch-size", 2, "--num-channels", 2, "--l-max", 1, "--repeats", 1]
+    result = run("benchmark", "--vs", "echo '{\"step_ms\": 1000}'", *tiny)
+    assert json.loads(result.stdout)["vs_step_ms"] == 1000
+    assert_one_sentence(run("benchmark", "--vs", "echo nothing", *tiny), "step_ms", "nothing")
+
+
+def test_predicting_molecules_of_an_xyz_file(tmp_path):
+    """Energies of two molecules in one file are those of each alone; forces are the right number of rows."""
+    trained = run("train", *TINY, "--dataset", "qm9-sample", "--num-layers", 2, "--run-dir", tmp_path / "run")
+    assert trained.returncode == 0, trained.stderr
+    water = "3\n\nO 0 0 0\nH 0.96 0 0\nH -0.24 0.93 0\n"
+    hydrogen = "2\n\nH 0 0 0\nH 0.74 0 0\n"
+    energies = {}
+    for name, text in {"water": water, "hydrogen": hydrogen, "both": water + hydrogen}.items():
+        (tmp_path / f"{name}.xyz").write_text(text)
+        result = run("predict", "--run-dir", tmp_path / "run", "--forces", tmp_path / f"{name}.xyz")
+        assert result.returncode == 0, result.stderr
+        lines = result.stdout.splitlines()
+        energies[name] = [float(line.split("energy=")[1].split()[0]) for line in lines if "=" in line]
+        atoms = [line.split() for line in lines if line[0] in "OH"]
+        assert all(len(words) == 7 for words in atoms)
+    assert energies["both"] == pytest.approx(energies["water"] + energies["hydrogen"], rel=1e-6)
+
+    (tmp_path / "gold.xyz").write_text("1\n\nAu 0 0 0\n")
+    assert run("predict", "--run-dir", tmp_path / "run", tmp_path / "gold.xyz").returncode == 2
+    (tmp_path / "iron.xyz").write_text("1\n\nFe 0 0 0\n")
+    assert_one_sentence(run("predict", "--run-dir", tmp_path / "run", tmp_path / "iron.xyz"), "Fe", "H, C, N, O, F")

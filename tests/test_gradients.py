@@ -195,6 +195,16 @@ def vertex_weights(couple, rng):
     return [random_complex(rng, C, fold.shape[1] * C) for fold in couple.fold]
 
 
+@check_of("vertex_network.couple_backward")
+def couple(config, rng):
+    coefficients = coupling(2, 1, 2, config.vertex_order, "float64", "cpu")
+
+    def forward(products):
+        return vertex_network.couple_forward(products, coefficients), coefficients
+
+    return forward, vertex_network.couple_backward, [random_complex(rng, coefficients.matrix.shape[1], C, B, N)]
+
+
 @check_of("vertex_network.mix_backward")
 def mix(config, rng):
     couple = coupling(2, 1, 2, config.vertex_order, "float64", "cpu")

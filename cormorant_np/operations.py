@@ -1,0 +1,68 @@
+"""How much arithmetic a training step is, and how fast the machine could do it."""
+
+import time
+
+import numpy as np
+
+from cormorant_np.backend import get_array_module, synchronise
+from cormorant_np.clebsch_gordan import coupling
+
+COMPLEX_MULTIPLY_ADD = 8
+REAL_COMPLEX_MULTIPLY_ADD = 4
+PASSES = 3
+"""Every product c = a b of the forward pass returns as two of the backward pass, for da and db."""
+
+
+def count_operations(config, num_molecules, num_atoms):
+    """Floating-point operations of one training step, by part, for molecules without padding.
+
+    Only products are counted, with the additions that belong to them: they are all but a few percent. The coefficients
+    of the coupling are constants, so that the coupling counts twice, not three times.
+
+    Returns
+    -------
+    dict of int
+    """
+    atoms, pairs, c = num_molecules * num_atoms, num_molecules * num_atoms**2, config.num_channels
+    products = dict.fromkeys(("edge network", "edge to vertex", "aggregation", "square", "mixing"), 0)
+    nonzeros = 0
+    for s in range(config.num_layers):
+        l_in, l_sh, l_out = config.layer_l_max(s), config.l_max_sh[s], config.l_max[s]
+        couple = coupling(l_in, l_sh, l_out, config.vertex_order, "float32", "cpu")
+        num_in, num_sh = (l_in + 1) ** 2, (l_sh + 1) ** 2
+        own = 0 if s == 0 else min(config.l_max_sh[s - 1], l_sh) + 1
+        dots = (min(l_in, l_sh) + 1) * (l_in + 1) * c
+        products["edge network"] += pairs * c * (own * c + dots + (l_sh + 1) * config.num_radial + num_in)
+        products["edge to vertex"] += pairs * c * num_sh
+        products["aggregation"] += pairs * c * num_sh * num_in
+        products["square"] += atoms * c * num_in * (num_in + 1) // 2
+        products["mixing"] += atoms * c * c * sum((2 * l + 1) * k for l, k in enumerate(couple.num_paths))
+        nonzeros += couple.matrix.nnz
+    counts = {part: PASSES * COMPLEX_MULTIPLY_ADD * number for part, number in products.items()}
+    counts["coupling"] = 2 * REAL_COMPLEX_MULTIPLY_ADD * nonzeros * atoms * c
+    return counts
+
+
+def matrix_product_peak(pool, like, size=512, repeats=8):
+    """Floating-point operations a second of complex matrix products, on all threads of a pool of workers together.
+
+    Parameters
+    ----------
+    pool : Workers
+    like : an array of the real dtype, on the device
+    """
+    xp = get_array_module(like)
+    a = xp.ones((size, size), dtype=np.result_type(like.dtype, np.complex64))
+
+    def multiply(_):
+        for _ in range(repeats):
+            product = a @ a
+        synchronise(product)
+
+    list(pool.map(multiply, range(pool.threads)))
+    best = np.inf
+    for _ in range(3):
+        began = time.perf_counter()
+        list(pool.map(multiply, range(pool.threads)))
+        best = min(best, time.perf_counter() - began)
+    return COMPLEX_MULTIPLY_ADD * size**3 * repeats * pool.threads / best
