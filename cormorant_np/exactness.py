@@ -15,7 +15,7 @@ from cormorant_np.rotation import random_rotation, rotate
 
 LIMITS = {"parameter gradients": 1e-6, "position gradients": 1e-6, "covariance": 1e-9, "invariance": 1e-9}
 NUM_ROTATIONS = 3
-STEPS, GOOD_ENOUGH = (1e-4, 1e-5, 1e-6, 1e-7), 1e-8
+STEPS, GOOD_ENOUGH = (1e-4, 1e-5, 1e-3, 1e-2, 1e-6, 1e-7), 1e-8
 
 
 def report(params, batch, config, rng):
@@ -83,8 +83,8 @@ def gradient_errors(params, batch, config, rng):
     """Relative error of `backward` against finite differences, for each part of the parameters and for positions.
 
     The derivative is that of a random combination of the energies, in a random direction of all the part's numbers. A
-    long step is wrong where the energies curve and a short one loses digits, so ever shorter steps are tried and the
-    smallest error counts: a wrong derivative disagrees with all of them.
+    long step is wrong where the energies curve and a short one loses digits, so several steps are tried and the smallest
+    error counts: a wrong derivative disagrees with all of them.
     """
     energy, cache = forward(params, batch, config)
     weights = rng.standard_normal(energy.shape)
