@@ -3,11 +3,20 @@
 import numpy as np
 
 
-def _figure():
+def _figure(num_axes=1, size=(6, 4)):
     from matplotlib.figure import Figure  # takes time to import, and needs no window
 
-    figure = Figure(figsize=(6, 4), layout="constrained")
-    return figure, figure.subplots()
+    figure = Figure(figsize=size, layout="constrained")
+    return figure, figure.subplots(1, num_axes)
+
+
+def _plain_log_ticks(axis):
+    """1, 2, 5, 10 ... as plain numbers."""
+    from matplotlib.ticker import LogLocator, NullLocator
+
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axis.set_minor_locator(NullLocator())
+    axis.set_major_formatter("{x:g}")
 
 
 def plot_learning_curve(path, log, unit, baseline):
@@ -18,14 +27,15 @@ def plot_learning_curve(path, log, unit, baseline):
     axes.plot(epochs, [row["valid_mae"] for row in log], label="validation")
     axes.axhline(baseline, color="grey", linestyle=":", label="predicting the mean")
     axes.set(xlabel="epoch", ylabel=f"mean absolute error / ({unit})", yscale="log")
+    _plain_log_ticks(axes.yaxis)
     axes.legend()
-    axes.grid(alpha=0.3, which="both")
+    axes.grid(alpha=0.3)
     figure.savefig(path, dpi=150)
 
 
 def plot_predictions(path, true, predicted, unit):
     """Predicted against true energies of the test molecules, both relative to the mean of the true ones."""
-    figure, axes = _figure()
+    figure, axes = _figure(size=(5, 5))
     centre = true.mean()
     axes.scatter(true - centre, predicted - centre, s=6, alpha=0.5, linewidths=0)
     limits = np.array([true.min(), true.max()]) - centre
@@ -72,17 +82,16 @@ def plot_scaling(path, results):
     ----------
     results : dict, name → list of (value, milliseconds)
     """
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(3 * len(results), 3), layout="constrained")
-    for axes, (name, points) in zip(figure.subplots(1, len(results)), results.items(), strict=True):
+    figure, all_axes = _figure(len(results), size=(3 * len(results), 3))
+    for axes, (name, points) in zip(all_axes, results.items(), strict=True):
         values, times = np.array(points, dtype=float).T
         half = len(values) // 2
         exponent = np.polyfit(np.log(values[half:]), np.log(times[half:]), 1)[0]
         axes.loglog(values, times, "o-", label=f"exponent {exponent:.1f}")
         axes.set(xlabel=name.replace("_", " "), ylabel="training step / ms")
-        axes.set_xticks(values, [f"{value:g}" for value in values], minor=False)
+        axes.set_xticks(values, [f"{value:g}" for value in values])
         axes.set_xticks([], minor=True)
+        _plain_log_ticks(axes.yaxis)
         axes.grid(alpha=0.3, which="both")
         axes.legend()
     figure.savefig(path, dpi=150)
