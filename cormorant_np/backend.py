@@ -5,6 +5,7 @@ operators of the arrays do. Arrays go to a device at the start of a run and come
 `to_host`.
 """
 
+import sys
 from contextlib import contextmanager
 
 import numpy as np
@@ -34,7 +35,7 @@ def to_device(x, device):
     """A NumPy array, or a SciPy sparse matrix, on `device`, "cpu" or "gpu".
 
     On a GPU a sparse matrix becomes an array: cupyx's sparse matrices want the other factor by columns and give the
-    product by columns, so that both would be copied; a dense product of this size is cheaper than that.
+    product by columns, so that both would be copied at every step; a dense product needs no copy.
     """
     if device == "cpu":
         return x
@@ -68,9 +69,9 @@ def choose_device(device):
     try:
         check_device("gpu")
     except UserError as error:
-        print(f"--device auto takes the CPU. {error}")
+        print(f"--device auto takes the CPU. {error}", file=sys.stderr)
         return "cpu"
-    print("--device auto takes the GPU.")
+    print("--device auto takes the GPU.", file=sys.stderr)
     return "gpu"
 
 
@@ -87,7 +88,9 @@ def check_device(device):
     try:
         import cupy
     except ImportError as error:
-        raise UserError(f"A GPU needs CuPy, which is not installed ({_first_line(error)}): {INSTALL}.") from None
+        raise UserError(
+            f"A GPU needs CuPy, which is not installed ({_first_line(error)}): {INSTALL}; or use --device cpu."
+        ) from None
     if not cupy.is_available():
         raise UserError(
             "There is no CUDA device here, or no driver, or one too old for this CuPy: see what nvidia-smi says, or "

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from cormorant_np import run_directory
-from cormorant_np.backend import to_host
+from cormorant_np.backend import choose_device, to_host
 from cormorant_np.errors import UserError, run_command
 from cormorant_np.parallel import predict_with_forces, workers
 from cormorant_np.plots import plot_learning_curve, plot_predictions
@@ -35,15 +35,20 @@ def load_run(run_dir, **changes):
     return settings, problem, params
 
 
-def summarise(run_dir):
+def summarise(run_dir, **changes):
     """Test the best model of a finished run: result.json, learning_curve.png and predictions.png.
+
+    Parameters
+    ----------
+    run_dir : Path
+    changes : as in `load_run`
 
     Returns
     -------
     dict, as in result.json
     """
     run_dir = Path(run_dir)
-    settings, problem, params = load_run(run_dir)
+    settings, problem, params = load_run(run_dir, **changes)
     test, train = (problem.dataset.energies[problem.splits[part]] for part in ("test", "train"))
     with workers(settings.threads) as pool:
         errors = prediction_errors(params, problem, problem.splits["test"], settings, pool)
@@ -102,11 +107,12 @@ def main(arguments=None):
     parser = argparse.ArgumentParser(prog="python -m cormorant_np.evaluate", description=__doc__)
     parser.add_argument("--run-dir", required=True, help="directory of a run of cormorant_np.train")
     parser.add_argument("--split", choices=["train", "valid", "test"], default="test")
-    parser.add_argument("--device", choices=["cpu", "gpu"], help="default: as in training")
+    parser.add_argument("--device", choices=["cpu", "gpu", "auto"], help="default: as in training")
     parser.add_argument("--threads", type=int, help="default: as in training")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     options = parser.parse_args(arguments)
-    result = force_errors(options.run_dir, options.split, options.device, options.threads)
+    device = choose_device(options.device)
+    result = force_errors(options.run_dir, options.split, device, options.threads)
     if options.json:
         print(json.dumps(result))
         return 0

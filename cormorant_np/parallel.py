@@ -15,7 +15,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from cormorant_np import model
-from cormorant_np.backend import device_of, get_array_module
+from cormorant_np.backend import device_of, get_array_module, host_threads
 from cormorant_np.data.batch import take
 from cormorant_np.loss import mean_squared_error_backward, mean_squared_error_forward
 from cormorant_np.optimizer import flatten
@@ -60,6 +60,7 @@ def keep_freed_memory():
 def chunks(batch, threads):
     """Slices of a batch with about `PAIRS_PER_CHUNK` pairs; as many for every thread, as equal in size as can be."""
     num_molecules, num_atoms = batch.charges.shape
+    threads = host_threads(batch.positions, threads)
     wanted = num_molecules * num_atoms**2 / PAIRS_PER_CHUNK[device_of(batch.positions)]
     number = min(num_molecules, threads * max(1, round(wanted / threads)))
     edges = np.linspace(0, num_molecules, number + 1).round().astype(int)

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from cormorant_np import data, run_directory
-from cormorant_np.backend import check_device, to_device, to_host
+from cormorant_np.backend import check_device, choose_device, to_device, to_host
 from cormorant_np.config import Config
 from cormorant_np.data.qm9 import free_atoms
 from cormorant_np.data.xyz import ELEMENTS, read_xyz
@@ -106,11 +106,12 @@ def main(arguments=None):
     parser.add_argument("--run-dir", required=True, help="directory of a run of cormorant_np.train")
     parser.add_argument("--forces", action="store_true", help="predict forces too")
     parser.add_argument("--out", help="the file to write; default: print")
-    parser.add_argument("--device", choices=["cpu", "gpu"], default="cpu")
+    parser.add_argument("--device", choices=["cpu", "gpu", "auto"], default="cpu")
     parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args(arguments)
     molecules = read_xyz(options.molecules)
-    energies, forces = predict_molecules(options.run_dir, molecules, options.forces, options.device, options.threads)
+    device = choose_device(options.device)
+    energies, forces = predict_molecules(options.run_dir, molecules, options.forces, device, options.threads)
     unit = run_directory.read_json(Path(options.run_dir) / "config.json")["unit"]
     if options.out:
         with open(options.out, "w") as file:

@@ -12,7 +12,7 @@ import numpy as np
 from tqdm import tqdm
 
 from cormorant_np import data, model, run_directory
-from cormorant_np.backend import get_array_module, to_device, to_host
+from cormorant_np.backend import get_array_module, out_of_memory_advice, to_device, to_host
 from cormorant_np.errors import UserError
 from cormorant_np.optimizer import State, amsgrad_step, flatten, init_state, unflatten
 from cormorant_np.parallel import loss_and_gradient, predict, workers
@@ -74,9 +74,10 @@ def train(settings, run_dir, resume=False):
     num_steps = -(-len(problem.splits["train"]) // settings.batch_size)
     print(describe(settings, problem, like, run_dir), flush=True)
 
+    advice = f"start again in another --run-dir with --batch-size {max(1, settings.batch_size // 2)}"
     total, done = settings.epochs * num_steps, state.epoch * num_steps + state.step
     bar = tqdm(total=total, initial=done, unit="step", disable=None, dynamic_ncols=True)
-    with workers(settings.threads) as pool, interruptible() as interrupted, bar:
+    with workers(settings.threads) as pool, interruptible() as interrupted, bar, out_of_memory_advice(advice):
         while state.epoch < settings.epochs:
             for indices in epoch_batches(problem, settings, state.epoch)[state.step :]:
                 state = train_step(state, like, indices, problem, settings, pool)
