@@ -83,8 +83,8 @@ def gradient_errors(params, batch, config, rng):
     """Relative error of `backward` against finite differences, for each part of the parameters and for positions.
 
     The derivative is that of a random combination of the energies, in a random direction of all the part's numbers. A
-    long step is wrong where the energies curve and a short one loses digits, so several steps are tried and the smallest
-    error counts: a wrong derivative disagrees with all of them.
+    long step is wrong where the energies curve and a short one loses digits, so several steps are tried and the
+    smallest error counts: a wrong derivative disagrees with all of them.
     """
     energy, cache = forward(params, batch, config)
     weights = rng.standard_normal(energy.shape)
