@@ -1,0 +1,50 @@
+"""The map of the equations, docs/equations.md: it is complete, and all that it names is there."""
+
+import ast
+import importlib
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+SUPPLEMENT = ROOT.parent / "shared" / "supplement.txt"
+SECTION = re.compile(r"^\d(?:\.\d)* [A-Z]")
+EQUATION = re.compile(r"\(\\text\{(S\d)\}\)")
+
+
+def rows():
+    lines = (ROOT / "docs" / "equations.md").read_text().splitlines()
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if line.startswith("|")][2:]
+
+
+@pytest.mark.parametrize("row", rows(), ids=lambda row: row[0])
+def test_code_tests_and_notebooks_exist(row):
+    _, _, code, tests, notebook = row
+    names = re.findall(r"`([^`]+)`", code)
+    assert names
+    for name in names:
+        module, function = name.split(".")
+        assert hasattr(importlib.import_module(f"cormorant_np.{module}"), function)
+    node_ids = re.findall(r"`([^`]+)`", tests)
+    assert node_ids
+    for node_id in node_ids:
+        path, function = node_id.split("::")
+        tree = ast.parse((ROOT / path).read_text())
+        assert function in {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
+    for path in re.findall(r"`([^`]+)`", notebook):
+        assert (ROOT / path).is_file()
+
+
+def test_every_equation_has_a_row():
+    assert {"(S1)", "(S2)", "(S3)", "(S4)", "(S5)"} <= {row[0] for row in rows()}
+
+
+def test_the_map_has_the_supplements_equations_and_sections():
+    if not SUPPLEMENT.is_file():
+        pytest.skip("the supplement's text is not in this checkout")
+    text = SUPPLEMENT.read_text()
+    sections = {line.split()[0] for line in text.splitlines() if SECTION.match(line)}
+    equations = {f"({number})" for number in EQUATION.findall(text)}
+    assert len(sections) == 17
+    assert {row[0] for row in rows()} == sections | equations
