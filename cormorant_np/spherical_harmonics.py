@@ -13,7 +13,7 @@ from math import sqrt
 
 import numpy as np
 
-from cormorant_np.backend import get_array_module, to_device
+from cormorant_np.backend import device_of, get_array_module, to_device
 from cormorant_np.clebsch_gordan import block
 
 
@@ -172,10 +172,9 @@ def complex_sh_backward(d_y, vectors):
 def real_sh_backward(d_y, vectors):
     """Gradient of `real_sh` by the vectors: Y_real = U Y_complex, hence dY_complex = U† dY_real."""
     xp = get_array_module(d_y)
-    device = "cpu" if xp is np else "gpu"
     d_complex = xp.empty(d_y.shape, dtype=_complex_dtype(d_y))
     for l in range(_l_max(d_y) + 1):
-        adjoint = to_device(real_from_complex(l).conj().T, device)
+        adjoint = to_device(real_from_complex(l).conj().T, device_of(d_y))
         d_complex[block(l)] = xp.tensordot(adjoint, d_y[block(l)], axes=1)
     return complex_sh_backward(d_complex, vectors)
 

@@ -67,7 +67,8 @@ class ndarray:
         for index in key if isinstance(key, tuple) else (key,):
             if isinstance(index, ndarray) and np.unique(index._host).size < index._host.size:
                 raise ValueError("Assignment to repeated indices is undefined in CuPy.")
-        run(operator.setitem, self, key, scalar_or_array(value))
+        if not (isinstance(value, ndarray) and is_same(unwrap(value), self._host[unwrap(key)])):
+            run(operator.setitem, self, key, scalar_or_array(value))
 
     def __getattr__(self, name):
         if name not in NAMES["ndarray"]:
@@ -96,6 +97,11 @@ def run(function, *args, **kwargs):
     if not any(np.may_share_memory(host_result, x) for x in host_args if isinstance(x, np.ndarray)):
         counts["operations"] += 1
     return ndarray(host_result)
+
+
+def is_same(a, b):
+    """Whether both are the same piece of memory: after x[0] += y, CuPy does not assign x[0] to itself."""
+    return np.ndim(b) > 0 and (a.ctypes.data, a.shape, a.strides) == (b.ctypes.data, b.shape, b.strides)
 
 
 def wrap(x):
