@@ -1,0 +1,88 @@
+"""How Sphinx makes the site: python -m sphinx -W -b html docs build/site
+
+The notebooks lie beside this folder, and so does the code that the pages link to. For a build, both are put into it: the
+notebooks as they are, with their outputs, and a page of source code for every file of the package and the tests. Links
+that lead out of docs/ on a code host lead to these pages on the site.
+"""
+
+import re
+import shutil
+from pathlib import Path
+
+DOCS = Path(__file__).resolve().parent
+ROOT = DOCS.parent
+
+project = "Cormorant in NumPy"
+author = ""
+html_title = project
+html_theme = "furo"
+html_static_path = ["static"]
+html_css_files = ["custom.css"]
+html_show_sphinx = False
+html_show_copyright = False
+html_copy_source = False
+
+extensions = ["myst_nb", "sphinx-mathjax-offline"]
+myst_enable_extensions = ["dollarmath", "amsmath"]
+myst_heading_anchors = 3
+nb_execution_mode = "off"
+suppress_warnings = ["toc.empty_glob"]
+
+CODE_LINK = re.compile(r"(\]\()(?:\.\./)+((?:cormorant_np|tests|docs)/[\w/]+)\.py(#[^)]*)?\)")
+NOTEBOOK_LINK = re.compile(r"(\]\()(?:\.\./)+notebooks/([\w.]+\.ipynb)")
+DOCS_LINK = re.compile(r"(\]\()\.\./docs/")
+
+
+def redirect(text):
+    """Links of a page below docs/, or of a notebook, turned to the pages that a build puts in place of their aims."""
+    text = CODE_LINK.sub(r"\1/code/\2.md)", text)
+    text = NOTEBOOK_LINK.sub(r"\1/notebooks/\2", text)
+    return DOCS_LINK.sub(r"\1/", text)
+
+
+def copy_notebooks():
+    target = DOCS / "notebooks"
+    shutil.rmtree(target, ignore_errors=True)
+    target.mkdir()
+    for path in sorted((ROOT / "notebooks").glob("*.ipynb")):
+        (target / path.name).write_text(redirect(path.read_text()))
+
+
+def write_code_pages():
+    """A page for every file of code, and one that lists them."""
+    target = DOCS / "code"
+    shutil.rmtree(target, ignore_errors=True)
+    listing = ["# The code", "", "Every file of the package and of its tests, as it was when this site was built.", ""]
+    for folder in ("cormorant_np", "cormorant_np/data", "tests"):
+        paths = [path for path in sorted((ROOT / folder).glob("*.py")) if path.name != "__init__.py"]
+        listing += [f"## {folder}", "", "```{toctree}", ":maxdepth: 1", ""]
+        listing += [f"{folder}/{path.stem}" for path in paths] + ["```", ""]
+        for path in paths:
+            write_code_page(target / folder / f"{path.stem}.md", path)
+    write_code_page(target / "docs" / "gradient_errors.md", DOCS / "gradient_errors.py", orphan=True)
+    (target / "index.md").write_text("\n".join(listing))
+
+
+def write_code_page(page, path, orphan=False):
+    page.parent.mkdir(parents=True, exist_ok=True)
+    front = "---\norphan: true\n---\n" if orphan else ""
+    page.write_text(f"{front}# {path.name}\n\n```{{literalinclude}} /../{path.relative_to(ROOT)}\n:language: python\n:linenos:\n```\n")
+
+
+def setup(app):
+    copy_notebooks()
+    write_code_pages()
+    app.connect("source-read", redirect_page)
+    app.connect("build-finished", copy_images)
+
+
+def redirect_page(app, docname, source):
+    """Sphinx's "source-read": source[0] is the text of a page. Notebooks were redirected when they were copied."""
+    if not docname.startswith("notebooks/"):
+        source[0] = redirect(source[0])
+
+
+def copy_images(app, exception):
+    """Pictures that raw HTML names, which Sphinx does not see."""
+    if exception is None:
+        shutil.copytree(DOCS / "images", Path(app.outdir) / "images", dirs_exist_ok=True)
