@@ -55,7 +55,7 @@ class Coupling(NamedTuple):
     """The Clebsch-Gordan products of one vertex network, as one sparse matrix (S5).
 
     matrix : CSR on a CPU, dense on a GPU; Z = matrix @ X. The rows of X are the (L_sh+1)² (L_in+1)² products Σ_j G_p
-        F_q, then the (L_in+1)² components of F, then the products F_p F_q with p ≤ q. Z's rows are ordered (ℓ, m, path).
+        F_q, then the (L_in+1)² components of F, then the F_p F_q with p ≤ q. Z's rows are ordered (ℓ, m, path).
     transpose : of the same matrix, for the backward pass
     num_paths : K'_ℓ, the number of paths in Z, for each ℓ
     fold : for each ℓ, (K'_ℓ, K_ℓ): adds up the paths of (S5) that are the same up to a sign, see `coupling`

@@ -1,10 +1,14 @@
 """What several tests share: small networks, a few molecules, and slow but plain versions of two formulas."""
 
+import importlib
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 from scipy.special import sph_harm_y
 
-from cormorant_np.clebsch_gordan import table
+from cormorant_np.clebsch_gordan import coupling, table
 from cormorant_np.config import Config
 from cormorant_np.data import make_batch
 from cormorant_np.model import init_params
@@ -29,6 +33,19 @@ def config(convention):
 def either_config(request, convention):
     """The networks of both data sets: MD17's input and output are linear."""
     return small_config(convention, **(QM9 if request.param == "QM9" else {}))
+
+
+@pytest.fixture
+def cupy(monkeypatch):
+    """The stand-in for CuPy in strict_cupy/, also where CuPy is installed."""
+    for name in [name for name in sys.modules if name.partition(".")[0] in ("cupy", "cupyx")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.syspath_prepend(Path(__file__).parent / "strict_cupy")
+    coupling.cache_clear()
+    yield importlib.import_module("cupy")
+    for name in ("cupy", "cupy.cuda"):
+        del sys.modules[name]
+    coupling.cache_clear()
 
 
 QM9 = {"message_passing_input": True, "mlp_output": True, "num_hidden": 5, "num_intermediate": 3}

@@ -61,7 +61,9 @@ class ndarray:
         return len(self._host)
 
     def __getitem__(self, key):
-        return run(operator.getitem, self, key)
+        key = key if isinstance(key, tuple) else (key,)
+        with_axes_left = key if any(index is Ellipsis for index in key) else (*key, Ellipsis)
+        return run(operator.getitem, self, with_axes_left)
 
     def __setitem__(self, key, value):
         for index in key if isinstance(key, tuple) else (key,):

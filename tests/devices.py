@@ -1,0 +1,90 @@
+"""The same on two devices: for tests with a stand-in for CuPy, and for tests on a GPU."""
+
+import signal
+
+import numpy as np
+from conftest import ETHANOL, FORMALDEHYDE, WATER, assert_close, batch_of, random_params
+
+from cormorant_np import model, parallel, run_directory, training
+from cormorant_np.backend import to_device, to_host
+from cormorant_np.data import Batch
+from cormorant_np.evaluate import force_errors
+from cormorant_np.optimizer import flatten
+from cormorant_np.predict import predict_molecules
+from cormorant_np.problem import Settings
+
+TINY = {
+    "num_train": 30,
+    "num_valid": 10,
+    "num_test": 10,
+    "epochs": 2,
+    "batch_size": 10,
+    "num_channels": 2,
+    "num_layers": 3,
+    "l_max": 2,
+    "threads": 2,
+}
+
+
+def settings(**fields):
+    """A run of six steps."""
+    return Settings(**{**TINY, **fields})
+
+
+def network_results(config, device, dtype):
+    """Energies, loss, gradient and forces of three molecules, computed on a device, as NumPy arrays."""
+    rng = np.random.default_rng(0)
+    params = {name: to_device(p, device) for name, p in random_params(config, rng, dtype).items()}
+    batch = Batch(*(to_device(x, device) for x in batch_of([ETHANOL, WATER, FORMALDEHYDE], config, dtype)))
+    targets = to_device(rng.standard_normal(3).astype(dtype), device)
+    with parallel.workers(2) as pool:
+        loss, gradient, energies = parallel.loss_and_gradient(params, batch, targets, config, pool)
+        _, forces = parallel.predict_with_forces(params, batch, config, pool)
+    grads, _ = model.backward(energies, model.forward(params, batch, config)[1])
+    return [to_host(x) for x in (energies, loss, gradient, forces, flatten(grads))]
+
+
+def assert_same_network(config, dtype, tolerance):
+    """A network gives on a GPU what it gives on the CPU."""
+    results = [network_results(config, device, dtype) for device in ("cpu", "gpu")]
+    for on_cpu, on_gpu in zip(*results, strict=True):
+        assert on_gpu.dtype == on_cpu.dtype
+        assert_close(on_gpu, on_cpu, tolerance)
+
+
+def assert_same_runs(directory, tolerance, **fields):
+    """Training, evaluation and prediction give on a GPU what they give on the CPU."""
+    results = [run_results(directory / device, device, **fields) for device in ("cpu", "gpu")]
+    for on_cpu, on_gpu in zip(*results, strict=True):
+        np.testing.assert_allclose(on_gpu, on_cpu, rtol=0, atol=tolerance * np.abs(on_cpu).max())
+
+
+def run_results(run_dir, device, **fields):
+    """Errors by epoch and of the test, parameters, and predictions for a water molecule, of a run on a device."""
+    training.train(settings(device=device, **fields), run_dir)
+    log = [[row["train_mae"], row["valid_mae"]] for row in run_directory.read_log(run_dir / "log.jsonl")]
+    errors = [value for value in force_errors(run_dir).values() if isinstance(value, float)]
+    molecule = tuple(map(np.array, WATER))
+    energies, forces = predict_molecules(run_dir, [molecule], forces=True, device=device)
+    return [log, errors, best_parameters(run_dir), energies, forces]
+
+
+def best_parameters(run_dir):
+    """The parameters of a run's best model, one real vector."""
+    return flatten(run_directory.load_arrays(run_dir / "best.npz"))
+
+
+def train_and_resume(run_dir, monkeypatch, devices, num_steps=4, **fields):
+    """Train on the first device, press Ctrl-C in the middle of an epoch, and resume on the second."""
+    real_step, calls = training.train_step, []
+
+    def step(*arguments):
+        calls.append(1)
+        if len(calls) == num_steps:
+            signal.raise_signal(signal.SIGINT)
+        return real_step(*arguments)
+
+    with monkeypatch.context() as context:
+        context.setattr(training, "train_step", step)
+        assert not training.train(settings(device=devices[0], **fields), run_dir)
+    assert training.train(settings(device=devices[1], **fields), run_dir, resume=True)
