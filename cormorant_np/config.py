@@ -98,12 +98,6 @@ class Config:
             )
         if min(self.l_max + self.l_max_sh) < 0 or self.num_channels < 1:
             raise UserError("l_max and l_max_sh must not be negative, and num_channels must be at least 1.")
-        for s, (l_out, l_sh) in enumerate(zip(self.l_max, self.l_max_sh, strict=True)):
-            if l_out > self.layer_l_max(s) + max(l_sh, self.layer_l_max(s)):
-                raise UserError(
-                    f"Layer {s} cannot reach l_max {l_out}: its activations have l_max {self.layer_l_max(s)} and its "
-                    f"harmonics {l_sh}, and a product of two weights goes no further than their sum."
-                )
         if len(set(self.species)) != len(self.species) or not self.species or min(self.species) < 1:
             raise UserError(f"species must be different positive charges, not {self.species}.")
         if self.max_power < 0 or self.num_frequencies < 1:

@@ -13,7 +13,10 @@ from cormorant_np.errors import UserError
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """What a run is: its data, its network and its training. The defaults of the training are those of section 2."""
+    """What a run is: its data, its network and its training. The defaults of the training are those of section 2.
+
+    `gain` is a number, None for the convention's, or "auto" for section 1.6's procedure.
+    """
 
     dataset: str = "sample"
     molecule: str = "ethanol"
@@ -28,7 +31,7 @@ class Settings:
     lr: float = 5e-4
     optimizer: str = "amsgrad"
     convention: str = "supplement"
-    gain: float | None = None
+    gain: float | str | None = None
     num_channels: int = 16
     num_layers: int = 4
     l_max: int = 3
@@ -106,7 +109,7 @@ def prepare(settings, splits=None):
 def network(settings, dataset):
     """The `Config` of the paper's network for a data set, with the user's changes."""
     fields = {"num_channels": settings.num_channels, "convention": settings.convention}
-    if settings.gain is not None:
+    if settings.gain not in (None, "auto"):
         fields["gain"] = settings.gain
     if settings.dataset.startswith("qm9"):
         l_max = (settings.l_max,) * (settings.num_layers - 1) + (0,)

@@ -14,6 +14,7 @@ from tqdm import tqdm
 from cormorant_np import data, model, run_directory
 from cormorant_np.backend import get_array_module, out_of_memory_advice, to_device, to_host
 from cormorant_np.errors import UserError
+from cormorant_np.gain import format_table, tune_gain
 from cormorant_np.optimizer import State, amsgrad_step, flatten, init_state, unflatten
 from cormorant_np.parallel import loss_and_gradient, predict, workers
 from cormorant_np.problem import Settings, minibatch, prepare, with_mev
@@ -64,6 +65,8 @@ def train(settings, run_dir, resume=False):
     run_dir = Path(run_dir)
     splits = run_directory.load_arrays(run_dir / "splits.npz") if resume else None
     problem = prepare(settings, splits)
+    if settings.gain == "auto":
+        settings, problem = with_tuned_gain(settings, problem)
     state, like = start(settings, problem)
     if resume:
         state = load_checkpoint(run_dir, settings.device)
@@ -87,6 +90,16 @@ def train(settings, run_dir, resume=False):
                     return False
             state = end_epoch(state, like, problem, settings, run_dir, pool)
     return True
+
+
+def with_tuned_gain(settings, problem):
+    """Settings and problem with the gain that section 1.6's procedure finds on a mini-batch; prints its table."""
+    batch, _ = minibatch(problem, epoch_batches(problem, settings, epoch=0)[0])
+    host_batch = data.Batch(*(to_host(array) for array in batch))
+    gain, table = tune_gain(problem.config, host_batch, np.random.default_rng(settings.seed))
+    print(format_table(table))
+    config = dataclasses.replace(problem.config, gain=gain)
+    return dataclasses.replace(settings, gain=gain), problem._replace(config=config)
 
 
 def epoch_batches(problem, settings, epoch):

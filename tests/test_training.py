@@ -10,7 +10,7 @@ import pytest
 from cormorant_np import data, run_directory, training
 from cormorant_np.errors import UserError
 from cormorant_np.evaluate import force_errors, load_run, summarise
-from cormorant_np.model import forward
+from cormorant_np.model import features, forward, init_params
 from cormorant_np.problem import Settings, minibatch, prepare
 from cormorant_np.training import train
 
@@ -149,6 +149,18 @@ def test_energies_are_centred_before_they_lose_digits(tmp_path):
     settings = dataclasses.replace(TINY, dataset="md17", data_file=str(path), num_train=15, num_valid=2, num_test=3)
     problem = prepare(settings)
     np.testing.assert_allclose(problem.targets * problem.scale + (problem.mean + 4e5), energies + 4e5, atol=1e-9)
+
+
+def test_the_gain_of_section_1_6_makes_activations_of_order_one_and_is_kept_in_the_run(tmp_path, capsys):
+    train(dataclasses.replace(TINY, gain="auto", epochs=1), tmp_path)
+    gain = training.read_settings(tmp_path).gain
+    assert f"{gain:.3g}" in capsys.readouterr().out
+    _, problem, _ = load_run(tmp_path)
+    assert problem.config.gain == gain
+    params = init_params(problem.config, np.random.default_rng(0), np.float64)
+    batch, _ = minibatch(problem, problem.splits["train"])
+    means = [np.abs(f).mean() for f in features(params, batch, problem.config)]
+    assert 0.3 < np.exp(np.mean(np.log(means))) < 3
 
 
 def test_an_existing_run_is_not_overwritten(finished):
