@@ -34,6 +34,7 @@ REFUSED = {
     "where= of a ufunc": lambda cupy, x: cupy.exp(x, where=x > 0),
     "errstate": lambda cupy, x: cupy.errstate,
     "vecdot": lambda cupy, x: cupy.vecdot,
+    "an attribute that NumPy alone has": lambda cupy, x: x.ctypes,
     "an index": lambda cupy, x: range(x.sum()),
     "repeated indices": lambda cupy, x: x.__setitem__(cupy.zeros(2, dtype=int), 0.0),
 }

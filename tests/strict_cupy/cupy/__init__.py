@@ -20,6 +20,7 @@ import numpy as np
 from cupy import cuda as cuda
 
 NAMES = json.loads(Path(__file__).with_name("names.json").read_text())
+ATTRIBUTES = NAMES["ndarray"].split()
 UFUNC_KEYWORDS = {"out", "dtype", "casting"}
 __version__ = NAMES["version"]
 
@@ -73,7 +74,7 @@ class ndarray:
             run(operator.setitem, self, key, scalar_or_array(value))
 
     def __getattr__(self, name):
-        if name not in NAMES["ndarray"]:
+        if name not in ATTRIBUTES:
             raise AttributeError(f"cupy.ndarray has no attribute {name}")
         if callable(getattr(self._host, name)):
             return lambda *args, **kwargs: run(getattr(np.ndarray, name), self, *args, **checked(name, kwargs))
