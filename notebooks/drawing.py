@@ -83,25 +83,27 @@ def draw_molecule(ax, charges, positions, labels=True, arrows=None, arrow_scale=
             text = f"{symbol}{number}" if labels == "number" else symbol
             ax.text(*r, text, ha="center", va="center", fontsize=8, zorder=20, color="white" if z > 1 else "black")
     if arrows is not None:
-        ax.quiver(*positions.T, *(np.asarray(arrows)[atoms] * arrow_scale).T, color="#cc79a7", linewidth=2, zorder=15)
+        ax.quiver(*positions.T, *(np.asarray(arrows)[atoms] * arrow_scale).T, color="#8e2a6b", linewidth=2.2, zorder=15)
     centre = positions.mean(axis=0)
     ax.set(**{f"{axis}lim": (c - reach, c + reach) for axis, c in zip("xyz", centre, strict=True)})
     ax.set_box_aspect((1, 1, 1), zoom=1.35)
 
 
-def sphere(num_theta=60, num_phi=90):
+def sphere(num_theta=41, num_phi=61):
     """Polar and azimuthal angles of a grid on the sphere, and its unit vectors (num_theta, num_phi, 3)."""
     theta, phi = np.meshgrid(np.linspace(0, np.pi, num_theta), np.linspace(0, 2 * np.pi, num_phi), indexing="ij")
     return theta, phi, np.stack([np.sin(theta) * np.cos(phi), np.sin(theta) * np.sin(phi), np.cos(theta)], axis=-1)
 
 
-def draw_spherical_function(ax, values, colours, cmap, limits):
+def draw_spherical_function(ax, values, colours, cmap, limits, reach=0.95):
     """A closed surface whose distance from the origin is |value| in every direction of `sphere()`, coloured."""
-    x, y, z = np.moveaxis(np.abs(values)[..., None] * sphere()[2], -1, 0)
-    shade = plt.get_cmap(cmap)(plt.Normalize(*limits)(colours))
+    directions = sphere()[2]
+    x, y, z = np.moveaxis(np.abs(values)[..., None] * directions, -1, 0)
+    light = 0.8 + 0.2 * directions @ [0.5, -0.6, 0.62]
+    shade = plt.get_cmap(cmap)(plt.Normalize(*limits)(colours))[..., :3] * light[..., None]
     ax.plot_surface(x, y, z, facecolors=shade, rstride=1, cstride=1, linewidth=0, antialiased=False, shade=False)
-    ax.set(xlim=(-0.6, 0.6), ylim=(-0.6, 0.6), zlim=(-0.6, 0.6))
-    ax.set_box_aspect((1, 1, 1), zoom=1.3)
+    ax.set(xlim=(-reach, reach), ylim=(-reach, reach), zlim=(-reach, reach))
+    ax.set_box_aspect((1, 1, 1), zoom=1.5)
 
 
 def print_table(rows, header):
