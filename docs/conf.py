@@ -1,8 +1,8 @@
 """How Sphinx makes the site: python -m sphinx -W -b html docs build/site
 
-The notebooks lie beside this folder, and so does the code that the pages link to. For a build, both are put into it: the
-notebooks as they are, with their outputs, and a page of source code for every file of the package and the tests. Links
-that lead out of docs/ on a code host lead to these pages on the site.
+The notebooks lie beside this folder, and so does the code that the pages link to. For a build, both are put into it:
+the notebooks as they are, with their outputs, and a page of source code for every file of the package and the tests.
+Links that lead out of docs/ on a code host lead to these pages on the site.
 """
 
 import re
@@ -66,7 +66,8 @@ def write_code_pages():
 def write_code_page(page, path, orphan=False):
     page.parent.mkdir(parents=True, exist_ok=True)
     front = "---\norphan: true\n---\n" if orphan else ""
-    page.write_text(f"{front}# {path.name}\n\n```{{literalinclude}} /../{path.relative_to(ROOT)}\n:language: python\n:linenos:\n```\n")
+    excerpt = f"```{{literalinclude}} /../{path.relative_to(ROOT)}\n:language: python\n:linenos:\n```\n"
+    page.write_text(f"{front}# {path.name}\n\n{excerpt}")
 
 
 def setup(app):

@@ -1,7 +1,7 @@
 """Print the finite-difference error of every backward function: python docs/gradient_errors.py
 
-The cases are those of tests/test_gradients.py; each is tried with the networks of MD17 and QM9, in both conventions, and
-the largest relative error by any of its inputs is printed.
+The cases are those of tests/test_gradients.py; each is tried with the networks of MD17 and QM9, in both conventions,
+and the largest relative error by any of its inputs is printed.
 """
 
 import sys

@@ -1,7 +1,7 @@
 """Draw the network, once wide and once narrow for phones: python docs/images/draw_network.py
 
-Writes network.svg and network_narrow.svg beside this file. A box is (x, y, width, height, lines); the first line, or two,
-are the file that it stands for. An arrow is a list of corners, an arrow back is dashed.
+Writes network.svg and network_narrow.svg beside this file. A box is (x, y, width, height, colour, lines, number of
+lines that name files). An arrow is a list of corners; an arrow back is dashed.
 """
 
 from html import escape
@@ -121,11 +121,11 @@ def draw(layout):
         "<style>text { text-anchor: middle; fill: #1f2933; font-family: sans-serif }",
         ".file { font-family: monospace; font-size: 16.5px; font-weight: bold } .what { font-size: 17px }",
         ".label { font-size: 17px; font-style: italic } .arrow, .back { fill: none; stroke: #44505c; stroke-width: 2 }",
-        ".back { stroke-dasharray: 7 5 }</style>",
+        ".back { stroke-dasharray: 7 5 } .frame { fill: #fff8ef; stroke: #d9a35f }</style>",
         '<defs><marker id="tip" markerWidth="9" markerHeight="8" refX="8" refY="4" orient="auto">',
         '<path d="M 0 0 L 9 4 L 0 8 z" fill="#44505c"/></marker></defs>',
         f'<rect width="{width}" height="{height}" fill="white"/>',
-        f'<rect x="{x}" y="{y}" width="{frame_width}" height="{frame_height}" rx="14" fill="#fff8ef" stroke="#d9a35f"/>',
+        f'<rect x="{x}" y="{y}" width="{frame_width}" height="{frame_height}" rx="14" class="frame"/>',
         *(path(corners, "arrow") for corners in layout["arrows"]),
         *(path(corners, "back") for corners in layout["back"]),
         *(box(*arguments) for arguments in layout["boxes"]),

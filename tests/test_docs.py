@@ -1,0 +1,222 @@
+"""What the documentation says about the code: links, excerpts, names, options, examples. Needs no Sphinx."""
+
+import ast
+import dataclasses
+import importlib
+import inspect
+import json
+import re
+import runpy
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import small_config
+from test_gradients import CHECKS
+
+from cormorant_np import Config, evaluate, predict, train
+from cormorant_np.data import Batch
+from cormorant_np.geometry import Geometry
+from cormorant_np.model import init_params
+
+ROOT = Path(__file__).resolve().parent.parent
+DOCS = ROOT / "docs"
+GENERATED = [DOCS / "code", DOCS / "notebooks"]
+PAGES = [p for p in [ROOT / "README.md", *sorted(DOCS.rglob("*.md"))] if not set(GENERATED) & set(p.parents)]
+NAMES = [str(page.relative_to(ROOT)) for page in PAGES]
+BLOCK = re.compile(r"^```(.*?)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+
+
+def prose(page):
+    """The text of a page without its blocks of code."""
+    return BLOCK.sub("", page.read_text())
+
+
+def blocks(page, language):
+    return [content for name, content in BLOCK.findall(page.read_text()) if name.strip() == language]
+
+
+def anchors(page):
+    """The anchors of a page's headings: lower case, no punctuation, hyphens for spaces."""
+    headings = re.findall(r"^#+ (.*)$", prose(page), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.strip().lower()).replace(" ", "-") for heading in headings}
+
+
+def broken_links(page):
+    text = prose(page)
+    targets = re.findall(r"\]\(([^)\s]+)\)", text) + re.findall(r'(?:src|srcset|href)="([^"]+)"', text)
+    for target in targets:
+        if re.match(r"[a-z]+:", target):
+            continue
+        path, _, anchor = target.partition("#")
+        aim = (page.parent / path).resolve() if path else page
+        if not aim.exists() or (anchor and aim.suffix == ".md" and anchor not in anchors(aim)):
+            yield target
+
+
+@pytest.mark.parametrize("page", PAGES, ids=NAMES)
+def test_every_link_leads_somewhere(page):
+    assert list(broken_links(page)) == []
+
+
+def test_a_broken_link_is_noticed(tmp_path):
+    page = tmp_path / "page.md"
+    page.write_text("# A heading\n[good](#a-heading) [bad](#another) [gone](gone.md) [web](https://example.org)")
+    assert list(broken_links(page)) == ["#another", "gone.md"]
+
+
+def test_every_excerpt_of_code_exists():
+    """Each names a function of a file and, mostly, the words of its first line."""
+    count = 0
+    for page in PAGES:
+        for name, content in BLOCK.findall(page.read_text()):
+            if not name.startswith("{literalinclude}"):
+                continue
+            path = (page.parent / name.split()[1]).resolve()
+            options = dict(re.findall(r"^:([\w-]+): ?(.*)$", content, re.MULTILINE))
+            source = path.read_text()
+            functions = [node for node in ast.parse(source).body if getattr(node, "name", "") == options["pyobject"]]
+            assert functions, f"{page.name}: {options['pyobject']} is not in {path.name}"
+            start = options.get("start-at", "").strip()
+            assert start in ast.get_source_segment(source, functions[0]), f"{page.name}: {start}"
+            count += 1
+    assert count > 20
+
+
+@pytest.mark.parametrize("page", ["conventions.md", "extending.md"])
+def test_the_examples_run(page):
+    source = "\n".join(blocks(DOCS / page, "python"))
+    assert "assert" in source
+    exec(compile(source, page, "exec"), {"__name__": page})
+
+
+def errors_by_function(page):
+    """The rows of a page's tables of errors."""
+    return dict(re.findall(r"^\| `(\w+\.\w*backward)` \| (\S+) \|$", page.read_text(), re.MULTILINE))
+
+
+def test_errors_of_gradients_are_listed_for_every_function_and_quoted_faithfully():
+    listed = errors_by_function(DOCS / "derivations" / "index.md")
+    assert listed.keys() == CHECKS.keys()
+    quoted = {}
+    for page in sorted((DOCS / "derivations").glob("*.md")):
+        if page.name != "index.md":
+            quoted |= errors_by_function(page)
+    assert len(quoted) > 20 and quoted.items() <= listed.items()
+
+
+def options_of(main, capsys):
+    """The long options that a command's --help shows."""
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    usage = capsys.readouterr().out
+    return set(re.findall(r"^ +(?:-\w, )?(--[\w-]+)", usage, re.MULTILINE)) - {"--help"}
+
+
+def documented_options(heading):
+    """The options in the first column of the tables below a heading of training.md."""
+    text = re.split(r"^## ", (DOCS / "training.md").read_text(), flags=re.MULTILINE)
+    (section,) = [part for part in text if part.startswith(heading + "\n")]
+    rows = [row.split("|")[1] for row in section.splitlines() if row.startswith("| `--")]
+    return {option for row in rows for option in re.findall(r"`(--[\w-]+)`", row)}
+
+
+@pytest.mark.parametrize(
+    "command, heading", [(train, "Options of `train`"), (evaluate, "Evaluate"), (predict, "Predict")]
+)
+def test_every_option_is_documented_and_no_other(command, heading, capsys):
+    assert documented_options(heading) == options_of(command.main, capsys)
+
+
+def test_the_defaults_of_training_are_those_in_the_table():
+    text = (DOCS / "training.md").read_text()
+    settings = dataclasses.asdict(train.new_settings({})) | {"gain": Config.md17().gain}
+    for option, default in re.findall(r"^\| `--([\w-]+)` \| `([^`]+)` \|", text, re.MULTILINE):
+        if option.replace("-", "_") in settings:
+            assert str(settings[option.replace("-", "_")]) in (default, str(_number(default))), option
+    for name, sizes in train.SIZES.items():
+        numbers = " | ".join(str(sizes[key]) for key in ("num_train", "num_valid", "num_test", "epochs"))
+        assert f"| `{name}` | {numbers} |" in text
+    for name in train.MAY_CHANGE:
+        assert f"`--{name.replace('_', '-')}`" in text.split("## Ctrl-C and resume")[1].split("\n## ")[0]
+
+
+def _number(text):
+    try:
+        return float(text)
+    except ValueError:
+        return None
+
+
+def test_everything_in_a_run_directory_is_documented(tmp_path, capsys):
+    tiny = "--num-train 20 --num-valid 5 --num-test 5 --epochs 1 --num-channels 2 --num-layers 1 --l-max 1 --threads 1"
+    assert train.main([*tiny.split(), "--run-dir", str(tmp_path / "run")]) == 0
+    capsys.readouterr()
+    names = {path.name for path in (tmp_path / "run").iterdir()}
+    for file in ("config.json", "result.json", "log.jsonl"):
+        names |= json.loads((tmp_path / "run" / file).read_text()).keys()
+    for file in ("splits.npz", "checkpoint.npz"):
+        with np.load(tmp_path / "run" / file) as arrays:
+            names |= {name for name in arrays.files if not re.match("input|layers|output", name)}
+    documented = set(re.findall(r"`([^`]+)`", prose(DOCS / "training.md").split("## The run directory")[1]))
+    assert names - documented == set()
+
+
+def parameter_names():
+    """Names of parameters as the glossary writes them, `layers.s.edge.weight.l`."""
+    configs = [small_config(), Config.qm9(), Config.qm9(convention="released")]
+    names = {name for config in configs for name in init_params(config, np.random.default_rng(0))}
+    return {re.sub(r"^layers\.\d+\.(.*?)(\.\d+)?$", lambda m: f"layers.s.{m[1]}" + ".l" * bool(m[2]), n) for n in names}
+
+
+def exists(name):
+    """Whether a name of the glossary is a parameter, a field, a function of a module, or an argument of one."""
+    if name in parameter_names():
+        return True
+    owner, _, rest = name.partition(".")
+    for kind in (Config, Batch, Geometry):
+        if owner == kind.__name__:
+            return rest in {*getattr(kind, "_fields", ()), *getattr(kind, "__dataclass_fields__", ()), *vars(kind)}
+    function, _, argument = rest.partition("(")
+    found = getattr(importlib.import_module(f"cormorant_np.{owner}"), function, None)
+    return callable(found) and (not argument or argument[:-1] in inspect.signature(found).parameters)
+
+
+def test_every_name_in_the_glossary_exists():
+    text = (DOCS / "glossary.md").read_text()
+    rows = [row.split(" | ")[-1] for row in text.splitlines() if row.startswith("| ") and "name in the code" not in row]
+    names = [name for row in rows for name in re.findall(r"`([^`]+)`", row)]
+    assert len(names) > 50
+    assert [name for name in names if not exists(name)] == []
+    assert not exists("Config.colour") and not exists("radial.mask_forward(colour)") and not exists("radial.colour")
+
+
+def test_table_1_is_in_the_glossary_completely():
+    """Each symbol of Table 1 as the glossary writes it."""
+    text = (DOCS / "glossary.md").read_text()
+    symbols = (
+        r"Z_i|\mathbf r_i|\mathbf r_{ij}|\hat{\mathbf r}_{ij}|s|S|\ell|L|m|\tau^s|n_c|\bar V_\ell|V^s|"
+        r"V^s_{\text{edge}}|F^s_i|Y^\ell(\hat{\mathbf r}_{ij})|Y_{ij}|g^s_{ij}|d^s_{ij}|\eta^s_{ij}|W^{\text{vertex}}_{s,\ell}|"
+        r"W^{\text{edge}}_{s,\ell}"
+    )
+    assert [symbol for symbol in symbols.split("|") if f"${symbol}$" not in text] == []
+    assert "C^s_{ij}" in text
+
+
+def test_the_drawing_is_up_to_date_and_names_files_that_exist():
+    drawn = runpy.run_path(str(DOCS / "images" / "draw_network.py"))
+    for name, layout in (("network", drawn["WIDE"]), ("network_narrow", drawn["NARROW"])):
+        picture = (DOCS / "images" / f"{name}.svg").read_text()
+        assert picture == drawn["draw"](layout)
+        files = re.findall(r'class="file">(.*?)<', picture)
+        assert len(files) == 10
+        assert all((ROOT / "cormorant_np" / file).is_file() for file in files)
+
+
+def test_links_of_pages_and_notebooks_lead_to_pages_of_the_site():
+    redirect = runpy.run_path(str(DOCS / "conf.py"))["redirect"]
+    assert redirect("[a](../../cormorant_np/data/qm9.py#L3)") == "[a](/code/cormorant_np/data/qm9.md)"
+    assert redirect("[a](../tests/test_radial.py)") == "[a](/code/tests/test_radial.md)"
+    assert redirect("[a](../notebooks/05_radial.ipynb)") == "[a](/notebooks/05_radial.ipynb)"
+    assert redirect("[a](../docs/data.md#qm9)") == "[a](/data.md#qm9)"
+    assert redirect("[a](data.md)") == "[a](data.md)"
