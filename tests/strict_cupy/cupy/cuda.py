@@ -2,6 +2,8 @@
 
 from types import SimpleNamespace
 
+runtime = SimpleNamespace(getDeviceProperties=lambda device: {"name": b"no GPU, but a stand-in for CuPy"})
+
 
 def get_current_stream():
     return SimpleNamespace(synchronize=lambda: None)
