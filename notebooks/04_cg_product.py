@@ -140,8 +140,8 @@ for p, q in [(v, w), (rotation @ v, rotation @ w)]:
 plt.show()
 
 # %% [markdown]
-# The ball does not turn, the $\ell = 1$ lobes stand upright on both arrows, and the four lobes of $\ell = 2$ follow
-# their plane.
+# (The ball is blue, negative, for the sake of the constant $-1/\sqrt3$.) The ball does not turn, the $\ell = 1$
+# lobes stand upright on both arrows, and the four lobes of $\ell = 2$ follow their plane.
 #
 # ## Multiplying harmonics gives harmonics
 #

@@ -54,7 +54,7 @@ def bonds(charges, positions):
     return [(i, j) for i, j in np.argwhere(close).tolist() if i < j]
 
 
-def draw_molecule(ax, charges, positions, labels=True, arrows=None, arrow_scale=1.0, reach=None):
+def draw_molecule(ax, charges, positions, labels=True, arrows=None, arrow_scale=1.0, reach=None, highlight=None):
     """Atoms as spheres, coloured and labelled by element, and bonds; optionally an arrow at every atom.
 
     Parameters
@@ -66,6 +66,7 @@ def draw_molecule(ax, charges, positions, labels=True, arrows=None, arrow_scale=
     arrows : (N, 3) or None
     arrow_scale : length in Å of an arrow of length one
     reach : half the side of the box that is shown, in Å
+    highlight : (N,) numbers from -6 to 0 that colour the atoms in place of their elements, or None
     """
     atoms = np.asarray(charges) > 0
     charges, positions = np.asarray(charges)[atoms], np.asarray(positions, float)[atoms]
@@ -78,6 +79,8 @@ def draw_molecule(ax, charges, positions, labels=True, arrows=None, arrow_scale=
             ax.plot(x, y, z, color="#b0b0b0", linewidth=5, solid_capstyle="round", zorder=1)
     for number, (z, r) in enumerate(zip(charges.tolist(), positions, strict=True)):
         symbol, colour, radius = ELEMENTS[z]
+        if highlight is not None:
+            colour = plt.get_cmap("viridis")(1 + highlight[number] / 6)
         ax.scatter(*r[:, None], s=size * radius**2, color=colour, edgecolor="#222222", linewidth=0.8, depthshade=False)
         if labels:
             text = f"{symbol}{number}" if labels == "number" else symbol

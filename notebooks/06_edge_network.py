@@ -1,0 +1,197 @@
+# %% [markdown]
+# # 06 · The edge network
+#
+# Before an atom listens to its neighbours, the network decides how much each neighbour counts. The decision is made
+# anew in every layer, for every pair and channel, and it must not depend on how the molecule is turned: it is made
+# of scalars. Three kinds of them are concatenated and mixed, then masked. This is equation (S2).
+
+# %%
+import matplotlib.pyplot as plt
+import numpy as np
+from drawing import ELEMENTS, print_table
+
+from cormorant_np import Config, data
+from cormorant_np.edge_network import dot_products_forward, edge_network_backward, edge_network_forward
+from cormorant_np.geometry import geometry_forward
+from cormorant_np.gradient_check import backward_errors
+from cormorant_np.input_network import input_network_forward
+from cormorant_np.model import init_params, layer_forward, num_edge_columns
+from cormorant_np.radial import mask_forward, radial_forward
+from cormorant_np.rotation import random_rotation, rotate
+
+# %% [markdown]
+# ## Dot products
+#
+# How similar are the states of two atoms? The supplement takes the product
+#
+# $$d_{\ell c, ij} = F_{\ell c i} \cdot F_{\ell c j} = \sum_m (-1)^m F_{\ell c i, m}\, F_{\ell c j, -m},$$
+#
+# up to a constant the Clebsch-Gordan product into $\ell = 0$ (footnote 1). Nothing is conjugated, so it is not the
+# usual inner product of complex vectors; it is symmetric in $i$ and $j$, and complex.
+
+# %%
+config = Config.md17(num_channels=3, l_max=(2, 2), l_max_sh=(2, 2))
+rng = np.random.default_rng(0)
+ethanol = data.load("sample")
+batch = data.make_batch(ethanol.charges[:1], ethanol.positions[:1], config, np.float64)
+geometry, _ = geometry_forward(batch.charges, batch.positions, config)
+
+
+def random_complex(*shape):
+    return rng.standard_normal(shape) + 1j * rng.standard_normal(shape)
+
+
+features = random_complex(9, 3, 1, 9)  # components (ℓ, m), channels, molecules, atoms
+naive = np.zeros((3, 3, 9, 9), dtype=complex)
+for l in range(3):
+    for m in range(-l, l + 1):
+        for j in range(9):
+            for i in range(9):
+                f_i, f_j = features[l * l + l + m, :, 0, i], features[l * l + l - m, :, 0, j]
+                naive[l, :, j, i] += (-1) ** m * f_i * f_j
+
+dots, _ = dot_products_forward(features)
+np.testing.assert_allclose(dots[:, 0], naive.reshape(9, 9, 9), atol=1e-12)
+np.testing.assert_allclose(dots, dots.swapaxes(2, 3), atol=1e-12)
+turned, _ = dot_products_forward(rotate(features, random_rotation(rng)))
+np.testing.assert_allclose(turned, dots, atol=1e-12)
+
+# %% [markdown]
+# The last two lines say: symmetric, and unchanged when all atoms are turned together. The library writes the sum
+# over $m$ as a matrix product with the *dual* $\tilde F_m = (-1)^m F_{-m}$; why this dual may stand next to $F$ is
+# exercise 2.
+#
+# ## Equation (S2)
+#
+# $$g_{\ell c, ij}^{s+1} = \mu_{c, ij}^s \sum_{c'} \Bigl(\bigoplus_{c_1} g_{\ell c_1, ij}^s \oplus
+# \bigoplus_{c_2} d_{c_2, ij}^s \oplus \bigoplus_{c_3} \eta_{\ell c_3, ij}\Bigr)_{c'}
+# \bigl(W_{s,\ell}^{\rm edge}\bigr)_{c' c} \tag{S2}$$
+#
+# In words: put three lists of numbers next to each other, those that this pair had in the layer before ($g^s$), the
+# dot products of its two atoms ($d$, of all $\ell$), and the radial functions ($\eta$); multiply by a weight
+# matrix, a different one for each $\ell$; fade out with distance. (The equation's print writes $m_{c,ij}$ for the
+# mask, the text below it $\mu$.)
+
+# %%
+params = init_params(config, rng, np.float64)
+weights = [params[f"layers.1.edge.weight.{l}"] for l in range(3)]
+edges = random_complex(3, 3, 1, 9, 9)  # g of the layer before: ℓ, channels, molecules, j, i
+kappa, phi = params["layers.1.radial.kappa"], params["layers.1.radial.phi"]
+radial, _ = radial_forward(kappa, phi, geometry, config)
+mask, _ = mask_forward(params["layers.1.edge.cutoff"], params["layers.1.edge.width"], geometry, config)
+
+naive = np.zeros((3, 3, 9, 9), dtype=complex)
+for l in range(3):
+    for j in range(9):
+        for i in range(9):
+            x = np.concatenate([edges[l, :, 0, j, i], dots[:, 0, j, i], radial[:, 0, j, i]])
+            for c in range(3):
+                naive[l, c, j, i] = mask[c, 0, j, i] * (weights[l][c] @ x)
+
+new_edges, _ = edge_network_forward(edges, features, radial, mask, weights)
+np.testing.assert_allclose(new_edges[:, :, 0], naive, atol=1e-12)
+
+# %% [markdown]
+# The library stores $W_\ell$ as (out, in), and it does the sum over $c'$ in two pieces: $g^s$ is different for
+# every $\ell$, but $d$ and $\eta$ are the same for all, so one large matrix product serves them together. That is
+# the only difference from the loop.
+#
+# ## Who gets what
+#
+# The input $F^0$ has only $\ell = 0$, and there are no edges before the first layer. So the concatenation grows in
+# the second layer. The paper's network, number of columns of each weight matrix:
+
+# %%
+paper = Config.md17()
+rows = []
+for s in range(3):
+    for l in (0, 1):
+        own = 16 if s > 0 else 0
+        total = num_edge_columns(paper, s, l)
+        name = "ℓ = 0" if l == 0 else "ℓ = 1, 2, 3"
+        rows.append([f"{s} → {s + 1}", name, own, total - own - paper.num_radial, paper.num_radial, total])
+print_table(rows, ["layer", "weight", "g", "d", "η", "columns"])
+
+# %% [markdown]
+# In the first layer only $\ell = 0$ sees dot products. The rule is that an edge weight $\ell$ gets them if $F^s$
+# has that $\ell$. It comes from the released code, and the published parameter count agrees with it (notebook 08).
+#
+# ## A look at real edges
+#
+# Two layers of a freshly started network, on ethanol: $|g|$ of one channel for all pairs. Senders $j$ run down,
+# receivers $i$ across. The mask is visible: bonds are bright, and distant pairs are dark.
+
+# %%
+f, _ = input_network_forward(params, batch.charges, geometry, config)
+g = np.empty((0, 3, 1, 9, 9), dtype=complex)
+figure, axes = plt.subplots(2, 3, figsize=(9, 5.6))
+names = [ELEMENTS[int(z)][0] for z in batch.charges[0]]
+for s in range(2):
+    g, f, _ = layer_forward(params, s, g, f, geometry, config)
+    for l in range(3):
+        ax = axes[s, l]
+        picture = ax.imshow(abs(g[l, 0, 0]))
+        ax.grid(False)
+        ax.set(title=f"|g$^{s + 1}$|, ℓ = {l}", xticks=range(9), yticks=range(9))
+        ax.set_xticklabels(names)
+        ax.set_yticklabels(names)
+        figure.colorbar(picture, ax=ax, shrink=0.8)
+axes[0, 0].set(xlabel="receiver i", ylabel="sender j")
+np.testing.assert_allclose(g, g.swapaxes(3, 4), atol=1e-12)
+plt.show()
+
+# %% [markdown]
+# The matrices are symmetric, $g_{ij} = g_{ji}$, since everything that enters them is.
+#
+# ## Backward
+#
+# For $g = \mu\, e$ and $e = W x$, with the gradient convention of notebook 09, $de = \mu\, dg$, $dW = de\,
+# x^\dagger$, $dx = W^\dagger de$ and $d\mu = \sum_\ell \mathrm{Re}(\bar e\, dg)$. Checked in random directions, for
+# $g^s$, $F$, $\eta$, $\mu$ and the three weights:
+
+# %%
+def forward(edges, features, radial, mask, *weights):
+    return edge_network_forward(edges, features, radial, mask, list(weights))
+
+
+def backward(d_new_edges, cache):
+    *gradients, d_weights = edge_network_backward(d_new_edges, cache)
+    return (*gradients, *d_weights)
+
+
+errors = backward_errors(forward, backward, [edges, features, radial, mask, *weights], rng)
+assert max(errors) < 1e-8
+print(*(f"{error:.0e}" for error in errors))
+
+# %% [markdown]
+# ## Exercises
+#
+# **1.** Are the edges really unchanged when the molecule turns? And when two atoms are exchanged?
+#
+# <details><summary>Solution</summary>
+#
+# Turning: distances and dot products are invariant, so yes. Exchanging two atoms exchanges two rows and two columns
+# of $g$: the edges are *permutation covariant*, and the sum over $j$ in notebook 07 makes an atom's own state
+# independent of the neighbours' order.
+#
+# </details>
+#
+# **2.** Show that $\sum_m \tilde F_m G_m$ with the dual $\tilde F_m = (-1)^m F_{-m}$ is invariant. (Use
+# $\overline{D_{mm'}} = (-1)^{m-m'} D_{-m,-m'}$ and the unitarity of $D$.)
+#
+# <details><summary>Solution</summary>
+#
+# The dual turns as $(-1)^m \sum_{m'} D_{-m,m'} F_{m'} = \sum_{m'} (-1)^{m} D_{-m,-m'} F_{-m'} = \sum_{m'}
+# \overline{D_{mm'}}\, (-1)^{m'} F_{-m'}$: with $\overline D$. So $\tilde F^T G$ becomes $\tilde F^T D^\dagger D\, G
+# = \tilde F^T G$.
+#
+# </details>
+#
+# **3.** What would break if the mask multiplied $\eta$ alone, and not the whole sum?
+#
+# <details><summary>Solution</summary>
+#
+# Nothing in the symmetry, but the dot products would connect all pairs of atoms at any distance: two molecules far
+# apart would not have independent energies.
+#
+# </details>

@@ -1,0 +1,242 @@
+# %% [markdown]
+# # 07 · From edges to vertices: the vertex network
+#
+# Now an atom takes in its surroundings. First the edge scalars get a direction (S3). Then each atom multiplies what
+# the edges bring with its neighbours' states, adds its own state multiplied by itself, adds itself, and mixes it
+# all (S4, S5). The result is its state in the next layer. Everything from notebooks 01 to 06 comes together here.
+
+# %%
+import matplotlib.pyplot as plt
+import numpy as np
+from drawing import axes_3d, draw_molecule, draw_spherical_function, print_table, sphere
+
+from cormorant_np import Config, data
+from cormorant_np.clebsch_gordan import block, coupling, paths, table
+from cormorant_np.geometry import geometry_forward
+from cormorant_np.gradient_check import backward_errors
+from cormorant_np.model import features as all_features
+from cormorant_np.model import init_params, num_paths
+from cormorant_np.rotation import random_rotation, rotate
+from cormorant_np.spherical_harmonics import complex_sh
+from cormorant_np.vertex_network import (
+    edge_to_vertex_backward,
+    edge_to_vertex_forward,
+    vertex_network_backward,
+    vertex_network_forward,
+)
+
+# %% [markdown]
+# ## What an atom can see
+#
+# Let a carbon atom look around. Each neighbour $j$ contributes its harmonics $Y^\ell(\hat{\mathbf r}_{ij})$, and
+# the atom gets only their sum. How well does the sum tell where the neighbours are? Read it as a function on the
+# sphere again, $f(\hat{\mathbf u}) = \sum_{\ell \le L} (2\ell+1) \sum_j \sum_m Y^\ell_m(\hat{\mathbf
+# r}_{ij})\,\overline{Y^\ell_m(\hat{\mathbf u})}$: it grows where a neighbour is, as sharply as $L$ allows.
+
+# %%
+ethanol = data.load("sample")
+charges, positions = ethanol.charges[0], ethanol.positions[0]
+neighbours = [1, 6, 7, 8]  # of atom 0, a carbon
+towards = positions[neighbours] - positions[0]
+axes = axes_3d(4, size=2.4)
+draw_molecule(axes[0], charges[[0, *neighbours]], positions[[0, *neighbours]], reach=1.6)
+axes[0].set_title("a carbon and its\nfour neighbours")
+for ax, l_max in zip(axes[1:], (1, 3, 6), strict=True):
+    seen, grid = complex_sh(towards, l_max).sum(axis=1), complex_sh(sphere()[2], l_max).conj()
+    weights = np.concatenate([np.full(2 * l + 1, 2 * l + 1) for l in range(l_max + 1)])
+    f = np.tensordot(weights * seen, grid, axes=1).real
+    f = 0.9 * np.maximum(f, 0) / f.max()
+    draw_spherical_function(ax, f, f, "viridis", (0, 1))
+    ax.set_title(f"seen with L = {l_max}")
+plt.show()
+
+# %% [markdown]
+# With $L = 1$ the atom feels only on which side most neighbours are; with $L = 3$, Cormorant's choice, it can count
+# them. (In the network the direction of $\mathbf r_{ij} = \mathbf r_i - \mathbf r_j$ is from $j$ to $i$, so what it
+# uses is this picture mirrored at the atom.)
+#
+# ## Edges get a direction
+#
+# $$G_{\ell c, ij}^{s+1} = g_{\ell c, ij}^{s+1}\, Y^\ell(\hat{\mathbf r}_{ij}) \tag{S3}$$
+#
+# The supplement prints $g^s$ on the right. That would be the *old* edges, which do not exist in the first layer,
+# and the new ones would have no use; the overview in 1.4.1 and the released code have $g^{s+1}$, and so has the
+# library.
+
+# %%
+config = Config.md17(num_channels=2, l_max=(2, 2), l_max_sh=(2, 2))
+rng = np.random.default_rng(0)
+batch = data.make_batch(ethanol.charges[:1], ethanol.positions[:1], config, np.float64)
+geometry, _ = geometry_forward(batch.charges, batch.positions, config)
+
+
+def random_complex(*shape):
+    return rng.standard_normal(shape) + 1j * rng.standard_normal(shape)
+
+
+edges = random_complex(3, 2, 1, 9, 9) * geometry.neighbours  # g: ℓ, channels, molecules, j, i; no pairs i = j
+naive = np.zeros((9, 2, 1, 9, 9), dtype=complex)
+for l in range(3):
+    for m in range(-l, l + 1):
+        for c in range(2):
+            naive[l * l + l + m, c] = edges[l, c] * geometry.harmonics[l * l + l + m]
+
+pairs, _ = edge_to_vertex_forward(edges, geometry.harmonics)
+np.testing.assert_allclose(pairs, naive)
+
+# %% [markdown]
+# ## The vertex network
+#
+# $$F_{\ell, i}^{s+1} = \sum_{c'} \Bigl(\bigoplus_{c_1} F_{c_1, i}^{\rm ag} \oplus \bigoplus_{c_2} F_{c_2, i}^{\rm nl}
+# \oplus \bigoplus_{c_3} F_{c_3, i}^{\rm id}\Bigr)_{\ell, c'} \bigl(W_{s,\ell}^{\rm vertex}\bigr)_{c' c} \tag{S4, S5}$$
+#
+# with three parts:
+#
+# $$F_i^{\rm ag} = \sum_{j \in N(i)} G_{ij} \otimes_{\rm cg} F_j^s, \qquad F_i^{\rm nl} = F_i^s \otimes_{\rm cg} F_i^s,
+# \qquad F_i^{\rm id} = F_i^s.$$
+#
+# The *aggregation* is how atoms talk. The *nonlinearity* lets an atom think about what it has heard. The *identity*
+# keeps what it knew. Channels are multiplied one by one, channel $c$ of the one factor with channel $c$ of the
+# other; only $W$ mixes them. Here is the whole thing as a loop over atoms, weights and paths:
+
+# %%
+def cg(a, b, l1, l2, l):
+    """One path, for all channels at once."""
+    return np.einsum("abm,ac,bc->mc", table(l1, l2, l), a[block(l1)], b[block(l2)])
+
+
+features = random_complex(9, 2, 1, 9)
+params = init_params(config, rng, np.float64)
+weights = [params[f"layers.1.vertex.weight.{l}"] for l in range(3)]
+
+naive = np.zeros((9, 2, 1, 9), dtype=complex)
+for i in range(9):
+    f_i = features[:, :, 0, i]
+    for l in range(3):
+        parts = []
+        for l1, l2 in paths(l, 2, 2):
+            parts.append(sum(cg(pairs[:, :, 0, j, i], features[:, :, 0, j], l1, l2, l) for j in range(9) if j != i))
+        for l1, l2 in paths(l, 2, 2):
+            parts.append(cg(f_i, f_i, l1, l2, l))
+        parts.append(f_i[block(l)])
+        concatenated = np.concatenate(parts, axis=1)  # 2ℓ+1 rows, one column for every path and channel
+        naive[block(l), :, 0, i] = concatenated @ weights[l].T
+
+couple = coupling(2, 2, 2, config.vertex_order, "float64", "cpu")
+new_features, _ = vertex_network_forward(pairs, features, weights, couple)
+np.testing.assert_allclose(new_features, naive, atol=1e-12)
+
+# %% [markdown]
+# The library turns the order around. The loop couples first and sums over neighbours after; the library sums the
+# plain products $\sum_j G_p F_q$ first, one matrix product for all components $p$ and $q$, then applies the sparse
+# matrix of all Clebsch-Gordan coefficients, then mixes, one matrix product for each $\ell$. Sums may be exchanged,
+# so the result is the same, and it is far faster.
+#
+# And it is covariant. Turn the harmonics and the states, and the new states are turned:
+
+# %%
+rotation = random_rotation(rng)
+turned_pairs, _ = edge_to_vertex_forward(edges, rotate(geometry.harmonics, rotation))
+turned, _ = vertex_network_forward(turned_pairs, rotate(features, rotation), weights, couple)
+np.testing.assert_allclose(turned, rotate(new_features, rotation), atol=1e-12)
+
+# %% [markdown]
+# ## Columns of the weight matrix
+#
+# How many SO(3)-vectors are concatenated? In the first layer the atoms have only $\ell = 0$, so there is one path
+# for each $\ell$; from the second on there are many. For the paper's network, $L = 3$ and 16 channels:
+
+# %%
+paper = Config.md17()
+rows = []
+for s in range(2):
+    l_in = paper.layer_l_max(s)
+    for l in range(4):
+        aggregate, square = len(paths(l, 3, l_in)), len(paths(l, l_in, l_in))
+        columns = num_paths(paper, s, l) * 16
+        rows.append([f"{s} → {s + 1}", l, aggregate, square, int(l <= l_in), f"16 x {columns}"])
+print_table(rows, ["layer", "ℓ", "aggregate", "square", "identity", "weight W"])
+
+# %% [markdown]
+# The first layer cannot yet do anything with angles between neighbours: $F^1_\ell = W \sum_j g_{ij}
+# Y^\ell(\hat{\mathbf r}_{ij}) F^0_j$ is a sum over single neighbours. The square in the second layer is the first
+# to multiply two neighbours' directions, and with that it sees angles; dihedral angles need one more factor. This
+# is how depth turns into geometry.
+#
+# ## How far news travels
+#
+# Move one atom a little, and look at which atoms' states change, layer by layer. We move hydrogen 3, which sits at
+# the oxygen, in the paper's network at its start.
+
+# %%
+params = init_params(paper, np.random.default_rng(1), np.float64)
+batch = data.make_batch(ethanol.charges[:1], ethanol.positions[:1], paper, np.float64)
+moved = batch.positions.copy()
+moved[0, 3, 2] += 1e-4
+before = all_features(params, batch, paper)
+after = all_features(params, batch._replace(positions=moved), paper)
+axes = axes_3d(4, size=2.6)
+for s, ax in enumerate(axes):
+    old, new = before[s][:, :, 0], after[s][:, :, 0]
+    change = np.linalg.norm(new - old, axis=(0, 1)) / np.linalg.norm(old, axis=(0, 1))
+    draw_molecule(ax, charges, batch.positions[0], labels=False, highlight=np.log10(change / change.max()))
+    ax.set_title(f"layer {s + 1}")
+bar = plt.cm.ScalarMappable(plt.Normalize(-6, 0), "viridis")
+axes[0].figure.colorbar(bar, ax=axes, shrink=0.7, label="change, powers of ten")
+plt.show()
+
+# %% [markdown]
+# In the first layer the far hydrogens hear of it only through the tail of the mask. Each further layer passes the news on
+# through the bonds.
+#
+# ## Backward
+#
+# Every step is a product or a sum, so every derivative is one too; the docstrings in `vertex_network.py` have them
+# in a line each, and notebook 09 derives them. Here we only check, for $g$ and $Y$ in (S3), and $G$, $F$ and the
+# weights in (S5):
+
+# %%
+def forward(pairs, features, *weights):
+    return vertex_network_forward(pairs, features, list(weights), couple)
+
+
+def backward(d_new_features, cache):
+    d_pairs, d_features, d_weights = vertex_network_backward(d_new_features, cache)
+    return d_pairs, d_features, *d_weights
+
+
+errors = backward_errors(edge_to_vertex_forward, edge_to_vertex_backward, [edges, geometry.harmonics], rng)
+errors += backward_errors(forward, backward, [pairs, features, *weights], rng)
+assert max(errors) < 1e-8
+print(*(f"{error:.0e}" for error in errors))
+
+# %% [markdown]
+# ## Exercises
+#
+# **1.** Edges are symmetric, $g_{ij} = g_{ji}$. And $G_{ij}$?
+#
+# <details><summary>Solution</summary>
+#
+# $\hat{\mathbf r}_{ji} = -\hat{\mathbf r}_{ij}$, so $G_{\ell,ji} = (-1)^\ell G_{\ell,ij}$: odd $\ell$ change sign.
+# Two atoms of a pair see each other in opposite directions.
+#
+# </details>
+#
+# **2.** How many multiplications does the naive order of summing cost compared with the library's, for $N$ atoms?
+#
+# <details><summary>Solution</summary>
+#
+# Naively, every pair $(i,j)$ does all 449 Clebsch-Gordan multiplications ($L = 3$); in the library every pair does
+# the 256 products $G_p F_q$ and only every atom does the coupling. More important, both are large regular matrix
+# products.
+#
+# </details>
+#
+# **3.** An atom could be its own neighbour. What would $G_{ii}$ be?
+#
+# <details><summary>Solution</summary>
+#
+# $\hat{\mathbf r}_{ii}$ has no direction, so only $\ell = 0$ may survive. The released code does keep such self
+# pairs: $\eta$ is zero there, but the dot product $F_i \cdot F_i$ is not. The field `self_pairs` switches them on.
+#
+# </details>
