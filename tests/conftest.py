@@ -1,6 +1,7 @@
 """What several tests share: small networks, a few molecules, and slow but plain versions of two formulas."""
 
 import importlib
+import inspect
 import sys
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import numpy as np
 import pytest
 from scipy.special import sph_harm_y
 
-from cormorant_np.clebsch_gordan import coupling, table
+from cormorant_np.clebsch_gordan import table
 from cormorant_np.config import Config
 from cormorant_np.data import make_batch
 from cormorant_np.model import init_params
@@ -41,11 +42,19 @@ def cupy(monkeypatch):
     for name in [name for name in sys.modules if name.partition(".")[0] in ("cupy", "cupyx")]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.syspath_prepend(Path(__file__).parent / "strict_cupy")
-    coupling.cache_clear()
+    forget_device_tables()
     yield importlib.import_module("cupy")
     for name in ("cupy", "cupy.cuda"):
         del sys.modules[name]
-    coupling.cache_clear()
+    forget_device_tables()
+
+
+def forget_device_tables():
+    """Empty the caches of all functions of a device."""
+    modules = [module for name, module in sys.modules.items() if name.startswith("cormorant_np")]
+    for function in [value for module in modules for value in vars(module).values() if hasattr(value, "cache_clear")]:
+        if "device" in inspect.signature(function).parameters:
+            function.cache_clear()
 
 
 QM9 = {"message_passing_input": True, "mlp_output": True, "num_hidden": 5, "num_intermediate": 3}
