@@ -186,8 +186,8 @@ axes[0].figure.colorbar(bar, ax=axes, shrink=0.7, label="change, powers of ten")
 plt.show()
 
 # %% [markdown]
-# In the first layer the far hydrogens hear of it only through the tail of the mask. Each further layer passes the news on
-# through the bonds.
+# In the first layer the far hydrogens hear of it only through the tail of the mask. Each further layer passes the
+# news on through the bonds.
 #
 # ## Backward
 #

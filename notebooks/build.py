@@ -40,7 +40,8 @@ def execute(notebook):
     """Run all cells in a fresh kernel, whose folder is this one; fails on the first error."""
     backend = os.environ.pop("MPLBACKEND", None)  # the kernel's own backend puts pictures into the notebook
     try:
-        client = NotebookClient(notebook, timeout=120, kernel_name="python3", record_timing=False)
+        options = {"kernel_name": "python3", "timeout": 120, "record_timing": False, "coalesce_streams": True}
+        client = NotebookClient(notebook, **options)
         client.execute(cwd=str(FOLDER), stderr=subprocess.DEVNULL)  # what Jupyter itself has to say
     finally:
         if backend is not None:

@@ -1,0 +1,263 @@
+# %% [markdown]
+# # 08 · Input, output, and the whole network
+#
+# The covariant layers are the heart of Cormorant. What remains is the way in, from charges to a first activation,
+# and the way out, from activations to an energy. Then we put the parts in order,
+#
+# $$\mathrm{CORMORANT}(\{Z_i, \mathbf r_i\}) =
+# \mathrm{OUTPUT}(\mathrm{CGNet}(\mathrm{INPUT}(\{Z_i, \mathbf r_i\}))), \tag{S1}$$
+#
+# and count the parameters, which tells us whether we have understood the authors.
+
+# %%
+import matplotlib.pyplot as plt
+import numpy as np
+from drawing import draw_molecule, print_table
+from scipy.spatial.transform import Rotation
+
+from cormorant_np import Config, data
+from cormorant_np.exactness import parts
+from cormorant_np.geometry import geometry_forward
+from cormorant_np.input_network import featurize, input_network_forward
+from cormorant_np.model import forward, init_params, layer_forward, num_parameters
+from cormorant_np.output_network import invariants_forward, output_network_forward
+from cormorant_np.rotation import random_rotation, rotate
+
+ethanol = data.load("sample")
+config = Config.md17(num_channels=3, l_max=(2, 2), l_max_sh=(2, 2))
+rng = np.random.default_rng(0)
+params = init_params(config, rng, np.float64)
+batch = data.make_batch(ethanol.charges[:2], ethanol.positions[:2], config, np.float64)
+geometry, _ = geometry_forward(batch.charges, batch.positions, config)
+
+# %% [markdown]
+# ## INPUT for MD17 (section 1.3.1)
+#
+# All that an atom is at the beginning is its element. The network gets it in two forms, as a one-hot vector and as
+# a scaled charge $\tilde Z = Z / Z_{\max}$ with its powers, multiplied with each other, and mixed by one complex
+# matrix:
+#
+# $$\tilde F_i = \mathrm{onehot}_i \otimes (1, \tilde Z_i, \tilde Z_i^2), \qquad F_i^0 = W \tilde F_i + b.$$
+
+# %%
+naive = np.zeros((3, 2, 9), dtype=complex)
+for molecule in range(2):
+    for i in range(9):
+        z = batch.charges[molecule, i]
+        onehot = [float(z == species) for species in config.species]
+        f_tilde = np.outer(onehot, [1, z / 8, (z / 8) ** 2]).ravel()
+        naive[:, molecule, i] = params["input.weight"] @ f_tilde + params["input.bias"]
+
+features, _ = input_network_forward(params, batch.charges, geometry, config)
+np.testing.assert_allclose(features[0], naive)
+
+# %% [markdown]
+# The supplement does not mention the bias $b$; the published number of parameters needs it. Since $\tilde Z$ is a
+# function of the element, the tensor product is redundant: every element simply learns its own $n_c$ complex
+# numbers.
+#
+# ## Invariants (section 1.5)
+#
+# On the way out, every layer's activations are turned into real numbers that do not change under rotations:
+#
+# $$\xi_0 = F_{\ell=0}, \qquad \xi_1 = \mathrm{Re}\,\tilde\xi_1 + \mathrm{Im}\,\tilde\xi_1 \;\text{ with }\;
+# \tilde\xi_1 = \sum_m (-1)^m F_{\ell,m} F_{\ell,-m}, \qquad \xi_2 = \sum_m F_{\ell,m} \overline{F_{\ell,m}}.$$
+#
+# $\xi_0$ is complex and counts as two real numbers; $\xi_1$ and $\xi_2$ are taken for every $\ell$. For the
+# spherical harmonics themselves the two are equal, but for complex combinations $\xi_1$ also knows about the phase.
+
+# %%
+_, features, _ = layer_forward(params, 0, np.empty((0, 3, 2, 9, 9), complex), features, geometry, config)
+
+naive = []
+for part in (np.real, np.imag):
+    naive += [part(features[0, c]) for c in range(3)]
+for l in range(3):
+    f = features[l * l : (l + 1) ** 2]
+    product = sum((-1) ** m * f[l + m] * f[l - m] for m in range(-l, l + 1))
+    naive += [product[c].real + product[c].imag for c in range(3)]
+    naive += [sum(abs(f[m, c]) ** 2 for m in range(2 * l + 1)) for c in range(3)]
+
+scalars, _ = invariants_forward(features, config)
+np.testing.assert_allclose(scalars, np.array(naive), atol=1e-12)
+turned, _ = invariants_forward(rotate(features, random_rotation(rng)), config)
+np.testing.assert_allclose(turned, scalars, atol=1e-12)
+print("scalars of a layer with L = 2 and 3 channels, for every atom:", len(scalars))
+
+# %% [markdown]
+# ## OUTPUT for MD17, and the whole network
+#
+# The scalars of all layers are concatenated to $x_i$, summed over atoms, and one linear layer gives the energy
+# (1.5.1): $y = A\,(\sum_i x_i) + b$. With this we can write (S1) down. The loop is the network; `forward` contains
+# the same and keeps notes for the way back.
+
+# %%
+def cormorant(params, batch, config):
+    geometry, _ = geometry_forward(batch.charges, batch.positions, config)
+    features, _ = input_network_forward(params, batch.charges, geometry, config)
+    edges = np.empty((0, config.num_channels, *geometry.distances.shape), dtype=features.dtype)
+    scalars = []
+    for s in range(config.num_layers):
+        edges, features, _ = layer_forward(params, s, edges, features, geometry, config)
+        scalars.append(invariants_forward(features, config)[0])
+    x = np.concatenate(scalars)
+    return params["output.weight"] @ x.sum(axis=2) + params["output.bias"]
+
+
+energy, _ = forward(params, batch, config)
+np.testing.assert_allclose(cormorant(params, batch, config), energy)
+
+# %% [markdown]
+# Nothing here depends on the order of the atoms, on the origin or on the orientation. A picture of that: we turn
+# the hydroxyl hydrogen about the C–O bond, which changes the molecule, and then the molecule as a whole, which does
+# not. The weights of the network are random, so the curve means nothing; but it is smooth, periodic, and the other
+# line is flat.
+
+# %%
+def turn_about(positions, atoms, origin, axis, angle):
+    turned = positions.copy()
+    rotation = Rotation.from_rotvec(angle * axis / np.linalg.norm(axis)).as_matrix()
+    turned[atoms] = (positions[atoms] - origin) @ rotation.T + origin
+    return turned
+
+
+charges, positions = batch.charges[0], batch.positions[0]
+angles = np.linspace(0, 2 * np.pi, 181)
+bond = positions[2] - positions[1]
+torsion = np.array([turn_about(positions, [3], positions[2], bond, a) for a in angles])
+whole = np.array([turn_about(positions, range(9), positions[2], bond, a) for a in angles])
+repeated = np.repeat(charges[None], len(angles), axis=0)
+
+figure = plt.figure(figsize=(10, 3.4))
+grid = figure.add_gridspec(1, 3, width_ratios=[1, 1, 2.2])
+left = [figure.add_subplot(grid[k], projection="3d") for k in range(2)]
+for ax, k in zip(left, (0, 60), strict=True):
+    ax.set_axis_off()
+    draw_molecule(ax, charges, torsion[k], reach=2.0)
+    ax.set_title(f"O–H turned by {np.degrees(angles[k]):.0f}°")
+ax = figure.add_subplot(grid[2])
+for moved, label in [(torsion, "O–H turned"), (whole, "all atoms turned")]:
+    turned_batch = data.make_batch(repeated, moved, config, np.float64)
+    output = forward(params, turned_batch, config)[0]
+    ax.plot(np.degrees(angles), 1000 * (output - energy[0]), label=label)
+ax.set(xlabel="angle / degrees", ylabel="1000 x change of the output", xticks=range(0, 361, 60))
+ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=2)
+plt.show()
+
+# %% [markdown]
+# ## QM9: message passing in, perceptrons out (1.3.2 and 1.5.2)
+#
+# QM9 has many molecules, and there the authors used richer ends. On the way in, an atom first sums up its
+# neighbours' features with a soft mask, then a perceptron (MLP) with 256 hidden neurons sees both:
+#
+# $$F_i^0 = \mathrm{MLP}\Bigl(\sum_j \mu_{ij} \tilde F_j \oplus \tilde F_i\Bigr), \qquad
+# y = \mathrm{MLP}_2\Bigl(\sum_i \mathrm{MLP}_1(x_i)\Bigr).$$
+
+# %%
+qm9 = Config.qm9(num_channels=3, l_max=(2, 0), l_max_sh=(2, 0), num_hidden=8, num_intermediate=4)
+params_qm9 = init_params(qm9, rng, np.float64)
+
+
+def mlp(name, x):
+    hidden = np.maximum(params_qm9[f"{name}.weight.0"] @ x + params_qm9[f"{name}.bias.0"], 0)
+    return params_qm9[f"{name}.weight.1"] @ hidden + params_qm9[f"{name}.bias.1"]
+
+
+features, _ = input_network_forward(params_qm9, batch.charges, geometry, qm9)
+f_tilde = featurize(batch.charges, qm9, np.float64)
+r_cut, width = params_qm9["input.cutoff"], params_qm9["input.width"]
+for i in range(9):
+    message = sum(
+        f_tilde[:, 0, j] / (1 + np.exp((geometry.distances[0, j, i] - r_cut) / width)) for j in range(9) if j != i
+    )
+    y = mlp("input.mlp", np.concatenate([message, f_tilde[:, 0, i]]))
+    np.testing.assert_allclose(features[0, :, 0, i], y[0::2] + 1j * y[1::2])
+
+x = rng.standard_normal((36, 2, 9))
+y, _ = output_network_forward(params_qm9, x, geometry.atoms, qm9)
+np.testing.assert_allclose(y[0], mlp("output.mlp2", sum(mlp("output.mlp1", x[:, 0, i]) for i in range(9)))[0])
+
+# %% [markdown]
+# ## Counting parameters
+#
+# Section 2 gives two numbers, 154241 parameters for MD17 and 299808 for QM9. A complex weight counts as two.
+
+# %%
+networks = {
+    "MD17": Config.md17(),
+    "QM9, as the text says": Config.qm9(),
+    "QM9, released code": Config.qm9(convention="released"),
+}
+grouped = {name: parts(init_params(c, rng)) for name, c in networks.items()}
+names = sorted({part for groups in grouped.values() for part in groups})
+rows = [[part, *(num_parameters(groups.get(part, {})) for groups in grouped.values())] for part in names]
+rows.append(["total", *(sum(row[k] for row in rows) for k in (1, 2, 3))])
+print_table(rows, ["part", *networks])
+assert rows[-1][1:] == [154241, 315715, 299808]
+
+# %% [markdown]
+# MD17 agrees to the last digit. It does so only if one reads some lines in a certain way: the "$S=4$ layers with
+# $L=3$, followed by a single layer with $L=0$" are four layers in all (all with $L = 3$ for MD17; with $L = 3, 3,
+# 3, 0$ for QM9); scalars are taken from the layers' outputs and not from $F^0$; radial functions are shared by all
+# $\ell$; dot products go only to those $\ell$ that $F^s$ has. For QM9, the text's description of the two ends makes
+# 315715. The published 299808 is what the *released code* has, whose messages are weighted by learnable radial
+# filters and whose intermediate layer has 64 neurons instead of 96. The library offers both; `docs/` lists every
+# difference.
+#
+# ## A polynomial of which degree?
+#
+# Section 2.1 calls the network "a sixteenth order polynomial": the Clebsch-Gordan square doubles the degree four
+# times, $2^4 = 16$. Let us measure it. If $F^0$ is multiplied by a large $t$, the activations of a layer grow like
+# $t^n$, where $n$ is their degree in $F^0$:
+
+# %%
+paper = Config.md17()
+params_paper = init_params(paper, rng, np.float64)
+paper_batch = data.make_batch(ethanol.charges[:1], ethanol.positions[:1], paper, np.float64)
+
+
+def sizes(t):
+    scaled = params_paper | {name: t * params_paper[name] for name in ("input.weight", "input.bias")}
+    energy, cache = forward(scaled, paper_batch, paper)
+    return np.array([*(abs(f).max() for f in cache.features), abs(energy[0])])
+
+
+degrees = np.log2(sizes(60) / sizes(30))
+table = zip(["|F^1|", "|F^2|", "|F^3|", "|F^4|", "energy"], degrees.tolist(), [3, 9, 27, 81, 162], strict=True)
+print_table(list(table), ["", "measured degree", "degree"])
+
+# %% [markdown]
+# It is $3^4$, not $2^4$: in the aggregation $G_{ij} \otimes F_j$ the edge $G_{ij}$ contains the dot product $F_i
+# \cdot F_j$, so a layer is *cubic* in $F$, and the invariants square once more. (As a function of all parameters it
+# is no polynomial at all, because of the sines and sigmoids.) That makes the supplement's warning stronger: a
+# degree of 162 is why the weights' size at the start matters so much, the subject of notebook 10.
+#
+# ## Exercises
+#
+# **1.** Where does the number 640 come from, the inputs of MD17's linear output?
+#
+# <details><summary>Solution</summary>
+#
+# Four layers, each with $2 + 2 \cdot 4 = 10$ real scalars for each of 16 channels: $4 \cdot 10 \cdot 16$. With the
+# bias the output has 641 parameters.
+#
+# </details>
+#
+# **2.** How does the number of parameters change if a molecule has one more element?
+#
+# <details><summary>Solution</summary>
+#
+# Three more columns of `input.weight`, $3 \cdot 16 \cdot 2 = 96$ real numbers: 154337. Try `Config.md17(species=(1,
+# 6, 7, 8))`.
+#
+# </details>
+#
+# **3.** MD17's network is linear in $x_i$, and the sum over atoms comes before the output. Show that its energy is
+# a sum of atomic energies. Is QM9's?
+#
+# <details><summary>Solution</summary>
+#
+# $A \sum_i x_i + b = \sum_i (A x_i + b/N)$. In QM9's, $\mathrm{MLP}_2$ stands outside of the sum, so it is not
+# additive; two distant molecules in one box do not have the sum of their energies.
+#
+# </details>
