@@ -18,6 +18,7 @@ html_title = project
 html_theme = "furo"
 html_static_path = ["static"]
 html_css_files = ["custom.css"]
+html_js_files = ["breaks.js"]
 html_show_sphinx = False
 html_show_copyright = False
 html_copy_source = False
@@ -26,7 +27,6 @@ extensions = ["myst_nb", "sphinx-mathjax-offline"]
 myst_enable_extensions = ["dollarmath", "amsmath"]
 myst_heading_anchors = 3
 nb_execution_mode = "off"
-suppress_warnings = ["toc.empty_glob"]
 
 CODE_LINK = re.compile(r"(\]\()(?:\.\./)+((?:cormorant_np|tests|docs)/[\w/]+)\.py(#[^)]*)?\)")
 NOTEBOOK_LINK = re.compile(r"(\]\()(?:\.\./)+notebooks/([\w.]+\.ipynb)")
@@ -59,7 +59,8 @@ def write_code_pages():
         listing += [f"{folder}/{path.stem}" for path in paths] + ["```", ""]
         for path in paths:
             write_code_page(target / folder / f"{path.stem}.md", path)
-    write_code_page(target / "docs" / "gradient_errors.md", DOCS / "gradient_errors.py", orphan=True)
+    for path in sorted(DOCS.glob("*.py")):
+        write_code_page(target / "docs" / f"{path.stem}.md", path, orphan=True)
     (target / "index.md").write_text("\n".join(listing))
 
 

@@ -196,8 +196,8 @@ def test_table_1_is_in_the_glossary_completely():
     text = (DOCS / "glossary.md").read_text()
     symbols = (
         r"Z_i|\mathbf r_i|\mathbf r_{ij}|\hat{\mathbf r}_{ij}|s|S|\ell|L|m|\tau^s|n_c|\bar V_\ell|V^s|"
-        r"V^s_{\text{edge}}|F^s_i|Y^\ell(\hat{\mathbf r}_{ij})|Y_{ij}|g^s_{ij}|d^s_{ij}|\eta^s_{ij}|W^{\text{vertex}}_{s,\ell}|"
-        r"W^{\text{edge}}_{s,\ell}"
+        r"V^s_{\text{edge}}|F^s_i|Y^\ell(\hat{\mathbf r}_{ij})|Y_{ij}|g^s_{ij}|d^s_{ij}|\eta^s_{ij}|"
+        r"W^{\text{vertex}}_{s,\ell}|W^{\text{edge}}_{s,\ell}"
     )
     assert [symbol for symbol in symbols.split("|") if f"${symbol}$" not in text] == []
     assert "C^s_{ij}" in text
