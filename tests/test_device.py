@@ -1,6 +1,7 @@
 """Everything runs on a GPU as on the CPU, as far as a stand-in for CuPy can tell: no GPU is needed, none is tested."""
 
 import ast
+import json
 import sys
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 from devices import assert_same_network, assert_same_runs, best_parameters, settings, train_and_resume
 
 import cormorant_np
-from cormorant_np import backend, evaluate, parallel, train, training
+from cormorant_np import backend, benchmark, evaluate, parallel, train, training
 from cormorant_np.errors import UserError
 from cormorant_np.problem import prepare
 
@@ -135,6 +136,12 @@ def test_auto_is_the_gpu_if_it_works_and_else_the_cpu(cupy, monkeypatch, capsys)
 def test_evaluate_takes_auto(cupy, tmp_path):
     training.train(settings(epochs=1), tmp_path)
     assert evaluate.main(["--run-dir", str(tmp_path), "--device", "auto", "--json"]) == 0
+
+
+def test_the_benchmark_runs(cupy, capsys):
+    options = "--device gpu --json --batch-size 2 --num-channels 2 --l-max 1 --repeats 1"
+    assert benchmark.main(options.split()) == 0
+    assert json.loads(capsys.readouterr().out)["device"] == "gpu"
 
 
 SOURCES = sorted(Path(cormorant_np.__file__).parent.rglob("*.py"))
