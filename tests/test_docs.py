@@ -105,12 +105,11 @@ def test_errors_of_gradients_are_listed_for_every_function_and_quoted_faithfully
     assert len(quoted) > 20 and quoted.items() <= listed.items()
 
 
-def options_of(main, capsys):
-    """The long options that a command's --help shows."""
+def usage_of(main, capsys):
+    """What a command's --help shows."""
     with pytest.raises(SystemExit):
         main(["--help"])
-    usage = capsys.readouterr().out
-    return set(re.findall(r"^ +(?:-\w, )?(--[\w-]+)", usage, re.MULTILINE)) - {"--help"}
+    return capsys.readouterr().out
 
 
 def documented_options(heading):
@@ -125,7 +124,16 @@ def documented_options(heading):
     "command, heading", [(train, "Options of `train`"), (evaluate, "Evaluate"), (predict, "Predict")]
 )
 def test_every_option_is_documented_and_no_other(command, heading, capsys):
-    assert documented_options(heading) == options_of(command.main, capsys)
+    usage = usage_of(command.main, capsys)
+    options = set(re.findall(r"^ +(?:-\w, )?(--[\w-]+)", usage, re.MULTILINE)) - {"--help"}
+    assert documented_options(heading) == options
+
+
+def test_every_choice_of_an_option_of_training_is_named_beside_it(capsys):
+    text = (DOCS / "training.md").read_text()
+    for option, choices in re.findall(r"(--[\w-]+) \{(.*?)\}", usage_of(train.main, capsys)):
+        (row,) = re.findall(rf"^\| `{option}` \|.*$", text.split("## Ctrl-C")[0], re.MULTILINE)[:1]
+        assert [choice for choice in choices.split(",") if f"`{choice}`" not in row] == [], option
 
 
 def test_the_defaults_of_training_are_those_in_the_table():
