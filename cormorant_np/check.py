@@ -17,7 +17,7 @@ from cormorant_np import data, plots, run_directory
 from cormorant_np.config import CONVENTIONS, Config
 from cormorant_np.errors import UserError, run_command
 from cormorant_np.exactness import report
-from cormorant_np.gain import format_table, tune_gain
+from cormorant_np.gain import format_table, parse_gain, tune_gain
 from cormorant_np.model import init_params
 
 PRESETS = {"md17": Config.md17, "qm9": Config.qm9}
@@ -33,7 +33,7 @@ def build_parser():
     add = parser.add_argument
     add("--preset", choices=list(PRESETS), default="md17", help="the paper's network for this data set; default md17")
     add("--convention", choices=list(CONVENTIONS), help="default supplement; see docs/differences.md")
-    add("--gain", help="g of section 1.6, a number, or auto to tune it on the molecules and print the table")
+    add("--gain", type=parse_gain, help="g of section 1.6, or auto to tune it and print the table")
     add("--run-dir", type=Path, help="check the best model of this run")
     add("--molecules", type=Path, help=f"an .xyz file; its first {NUM_MOLECULES} molecules are used")
     add("--seed", type=int, default=0, help="of weights, directions and rotations; default 0")
@@ -77,7 +77,7 @@ def random_network(options, rng):
         gain, table = tune_gain(config, batch, rng)
         config = dataclasses.replace(config, gain=gain)
     elif options.gain is not None:
-        config = dataclasses.replace(config, gain=_positive(options.gain))
+        config = dataclasses.replace(config, gain=options.gain)
     return config, init_params(config, rng, np.float64), batch, table
 
 
@@ -103,22 +103,8 @@ def sample_molecules(dataset):
 
 
 def read_molecules(path):
-    """Charges and positions of the first molecules of an .xyz file, padded to the same number of atoms."""
-    molecules = data.read_xyz(path)[:NUM_MOLECULES]
-    num_atoms = max(len(charges) for charges, _ in molecules)
-    charges = np.stack([np.pad(z, (0, num_atoms - len(z))) for z, _ in molecules])
-    positions = np.stack([np.pad(r, [(0, num_atoms - len(r)), (0, 0)]) for _, r in molecules])
-    return charges, positions
-
-
-def _positive(text):
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0.0
-    if not 0 < value < np.inf:
-        raise UserError(f"--gain must be a positive number or auto, not {text}.")
-    return value
+    """Charges and positions of the first molecules of an .xyz file."""
+    return data.pad(data.read_xyz(path)[:NUM_MOLECULES])
 
 
 def format_report(result):

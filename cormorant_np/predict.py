@@ -21,16 +21,6 @@ SYMBOLS = dict(enumerate(ELEMENTS.split(), start=1))
 BATCH_SIZE = 100
 
 
-def pad(molecules):
-    """Charges (n, N) and positions (n, N, 3) of molecules with at most N atoms, padded with zeros."""
-    num_atoms = max(len(charges) for charges, _ in molecules)
-    charges = np.zeros((len(molecules), num_atoms), dtype=np.int64)
-    positions = np.zeros((len(molecules), num_atoms, 3))
-    for k, (z, r) in enumerate(molecules):
-        charges[k, : len(z)], positions[k, : len(z)] = z, r
-    return charges, positions
-
-
 def predict_molecules(run_dir, molecules, forces=False, device="cpu", threads=1):
     """Energies, and forces if asked for, of molecules of any sizes, by the best model of a run.
 
@@ -60,7 +50,7 @@ def predict_molecules(run_dir, molecules, forces=False, device="cpu", threads=1)
     with workers(threads) as pool:
         for start in range(0, len(molecules), BATCH_SIZE):
             part = molecules[start : start + BATCH_SIZE]
-            charges, positions = pad(part)
+            charges, positions = data.pad(part)
             host = data.make_batch(charges, positions, config, np.dtype(settings["dtype"]))
             batch = data.Batch(*(to_device(array, device) for array in host))
             if forces:

@@ -14,6 +14,7 @@ from cormorant_np.data import describe_targets
 from cormorant_np.data.md17 import FILES
 from cormorant_np.errors import UserError, run_command
 from cormorant_np.evaluate import summarise
+from cormorant_np.gain import parse_gain
 from cormorant_np.problem import Settings, with_mev
 from cormorant_np.training import read_settings, train
 
@@ -52,7 +53,7 @@ def build_parser():
     add("--batch-size", type=int, help="default 25")
     add("--lr", type=float, help="learning rate, constant; default 5e-4")
     add("--optimizer", choices=["amsgrad", "adam"], help="default amsgrad")
-    add("--gain", type=gain, help="g of section 1.6, or auto for its procedure; default 5 (released convention: 10)")
+    add("--gain", type=parse_gain, help="g of section 1.6, or auto; default 5, released convention 10")
     add("--convention", choices=["supplement", "released"], help="default supplement; see docs/differences.md")
     add("--num-channels", type=int, help="n_c; default 16")
     add("--num-layers", type=int, help="S; default 4")
@@ -62,11 +63,6 @@ def build_parser():
     add("--device", choices=["cpu", "gpu", "auto"], help="default cpu; auto is the GPU if there is one that works")
     add("--threads", type=int, help="default: the number of cores, at most 8")
     return parser
-
-
-def gain(text):
-    """The value of --gain: a number, or "auto"."""
-    return text if text == "auto" else float(text)
 
 
 def new_settings(given):

@@ -33,6 +33,14 @@ def assert_one_sentence(result, *words):
         assert word in lines[0]
 
 
+def test_the_lines_of_python_in_the_readme_run():
+    """In a process of its own, since a reader starts from nothing."""
+    text = (ROOT / "README.md").read_text()
+    code = text.split("```python\n")[1].split("```")[0]
+    result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert result.returncode == 0, result.stderr
+
+
 def test_train_evaluate_and_resume(tmp_path):
     trained = run("train", *TINY, "--run-dir", tmp_path / "run")
     assert trained.returncode == 0, trained.stderr
@@ -73,6 +81,7 @@ def test_without_network_one_sentence_says_what_to_do(tmp_path):
     "arguments, words",
     [
         (["train", "--epochs", "0"], ["--epochs"]),
+        (["train", "--gain", "-1"], ["--gain", "-1"]),
         (["train", "--num-train", "100000"], ["5000"]),
         (["train", "--dataset", "md17", "--molecule", "water"], ["water", "ethanol"]),
         (["train", "--data-file", "nowhere.npz"], ["nowhere.npz"]),

@@ -5,7 +5,7 @@ from cormorant_np.data.batches import bucketed_batches, padding_share
 from cormorant_np.data.dataset import Dataset, split
 from cormorant_np.data.loading import load
 from cormorant_np.data.qm9 import describe_targets
-from cormorant_np.data.xyz import read_xyz
+from cormorant_np.data.xyz import pad, read_xyz
 
 __all__ = [
     "Batch",
@@ -14,6 +14,7 @@ __all__ = [
     "describe_targets",
     "load",
     "make_batch",
+    "pad",
     "padding_share",
     "read_xyz",
     "split",

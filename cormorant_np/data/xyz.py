@@ -40,6 +40,24 @@ def read_xyz(path):
     return _read_with_ase(path) or _read_plain(path)
 
 
+def pad(molecules):
+    """One array of charges and one of positions for molecules with at most N atoms, with zeros for padding.
+
+    Parameters
+    ----------
+    molecules : list of (charges, positions), as from `read_xyz`
+
+    Returns
+    -------
+    charges : (n, N) int64
+    positions : (n, N, 3) float64
+    """
+    num_atoms = max(len(charges) for charges, _ in molecules)
+    charges = np.stack([np.pad(z, (0, num_atoms - len(z))) for z, _ in molecules])
+    positions = np.stack([np.pad(r, [(0, num_atoms - len(r)), (0, 0)]) for _, r in molecules])
+    return charges, positions
+
+
 def _read_with_ase(path):
     """As `read_xyz`, but an empty list where ASE is not installed or cannot make sense of the file."""
     try:
