@@ -1,0 +1,202 @@
+# %% [markdown]
+# # 11 · Training on ethanol
+#
+# We have a network and its gradient. Now it learns something real: the energy of an ethanol molecule that shakes at
+# 500 K, from the sample that comes with the package. The paper's network on 50,000 frames takes a day; ours is
+# small, sees 500 frames, and is done in seconds. It will not be accurate. It will show everything else: how
+# energies are prepared, a training step, a learning curve, forces that were never trained, and a rotated molecule.
+
+# %%
+import matplotlib.pyplot as plt
+import numpy as np
+from drawing import COLOURS, axes_3d, draw_molecule, print_table
+
+from cormorant_np.model import backward, energy_and_forces, features, forward, num_parameters
+from cormorant_np.optimizer import flatten, unflatten
+from cormorant_np.parallel import loss_and_gradient, workers
+from cormorant_np.problem import Settings, minibatch, prepare
+from cormorant_np.rotation import random_rotation, rotate
+from cormorant_np.training import epoch_batches, prediction_errors, start, train_step
+
+# %% [markdown]
+# ## The data
+#
+# `Settings` says what a run is, `prepare` loads the data and makes them ready. Total energies are large numbers
+# that differ by little: around -7139 kcal/mol, with a spread of 3.3. A 32-bit float has seven digits, so one must
+# subtract the mean *before* the cast, or lose what is to be learned. The released code casts first. MD17's
+# energies of ethanol are around -97,000 kcal/mol, where the 32-bit floats are 0.008 kcal/mol apart; the paper's
+# error for ethanol is 0.027.
+
+# %%
+settings = Settings(
+    num_train=500, num_valid=200, num_test=500, epochs=25, lr=2e-3, num_channels=8, num_layers=2, l_max=2, threads=2
+)
+problem = prepare(settings)
+state, like = start(settings, problem)
+energies = problem.dataset.energies
+print(f"{problem.dataset.name}, {problem.dataset.theory}")
+print(f"{num_parameters(like)} parameters, mean {problem.mean:.3f}, scale {problem.scale:.3f} {problem.dataset.unit}")
+print(f"float32 of {energies[0]:.6f} is off by {abs(np.float32(energies[0]) - energies[0]):.1e} kcal/mol")
+
+figure, ax = plt.subplots(figsize=(6.4, 2.8))
+ax.hist(energies - problem.mean, 60)
+ax.set(xlabel="energy − training mean / (kcal/mol)", ylabel="frames")
+plt.show()
+
+# %% [markdown]
+# ## One step
+#
+# The loss of a mini-batch of $B$ molecules is the mean squared error, $L = \frac1B \sum_b (y_b - t_b)^2$, so that
+# $dy_b = \frac2B (y_b - t_b)$. That is all that has to be put in front of `backward`. The library cuts the batch
+# into chunks, works on them in threads and adds up:
+
+# %%
+batch, targets = minibatch(problem, problem.splits["train"][:25])
+params = unflatten(state.vector, like)
+y, cache = forward(params, batch, problem.config)
+naive_loss = ((y - targets) ** 2).mean()
+naive_gradient, _ = backward(2 / len(y) * (y - targets), cache)
+
+with workers(settings.threads) as pool:
+    loss, gradient, _ = loss_and_gradient(params, batch, targets, problem.config, pool)
+np.testing.assert_allclose(loss, naive_loss, rtol=1e-5)
+np.testing.assert_allclose(gradient, flatten(naive_gradient), atol=1e-4 * abs(gradient).max())
+
+# %% [markdown]
+# ## Training
+#
+# `train_step` is that, followed by AMSGrad (notebook 10). An epoch goes once through the training molecules in
+# random order. Section 2 uses a constant learning rate of $5 \cdot 10^{-4}$ for 512 epochs; for our short run we
+# take four times that. The command `python -m cormorant_np.train` runs the same loop, and adds checkpoints and
+# logs.
+
+# %%
+log = []
+with workers(settings.threads) as pool:
+    for epoch in range(settings.epochs):
+        for indices in epoch_batches(problem, settings, epoch):
+            state = train_step(state, like, indices, problem, settings, pool)
+        params = unflatten(state.vector, like)
+        train_error = float(state.error_sum) / settings.num_train * problem.scale
+        errors = prediction_errors(params, problem, problem.splits["valid"], settings, pool)
+        log.append([epoch + 1, train_error, float(abs(errors).mean())])
+        state = state._replace(error_sum=state.error_sum * 0, step=0)
+    test_errors = prediction_errors(params, problem, problem.splits["test"], settings, pool)
+
+print_table(log[::4], ["epoch", "training MAE", "validation MAE"])
+
+# %%
+test = energies[problem.splits["test"]]
+baseline = abs(test - problem.mean).mean()
+figure, (left, right) = plt.subplots(1, 2, figsize=(10, 3.8))
+epochs, train_curve, valid_curve = zip(*log, strict=True)
+left.plot(epochs, train_curve, label="training")
+left.plot(epochs, valid_curve, label="validation")
+left.axhline(baseline, color="grey", linestyle=":", label="predicting the mean")
+left.set(xlabel="epoch", ylabel="mean absolute error / (kcal/mol)", ylim=(0, None))
+left.legend()
+right.plot(test - problem.mean, test + test_errors - problem.mean, ".", markersize=4, alpha=0.6)
+limits = np.array([test.min(), test.max()]) - problem.mean
+right.plot(limits, limits, color="grey", linewidth=1)
+right.set(xlabel="true energy − mean / (kcal/mol)", ylabel="predicted energy − mean", aspect="equal")
+right.set_title(f"500 test frames, MAE {abs(test_errors).mean():.2f} kcal/mol")
+plt.show()
+print(f"test MAE {abs(test_errors).mean():.2f} kcal/mol; predicting the mean: {baseline:.2f} kcal/mol")
+assert abs(test_errors).mean() < 0.75 * baseline
+
+# %% [markdown]
+# The training error goes on falling while the validation error levels off: 500 energies are few for thousands of
+# parameters. More frames help more than more epochs; this is what a day with 50,000 frames is for.
+#
+# ## Forces
+#
+# Nobody told the network about forces, and yet it has some: $-\partial E/\partial \mathbf r$ of the energy surface
+# it has learned. The sample contains the true ones. Black arrows are true, purple ones predicted, for one test
+# frame.
+
+# %%
+frames = problem.splits["test"][:100]
+batch, _ = minibatch(problem, frames)
+_, predicted = energy_and_forces(params, batch, problem.config)
+predicted = predicted * problem.scale
+true = problem.dataset.forces[frames]
+(ax,) = axes_3d(size=4.6)
+scale = 1.5 / np.linalg.norm(true[0], axis=1).max()
+draw_molecule(ax, batch.charges[0], batch.positions[0], labels=False, arrows=predicted[0], arrow_scale=scale, reach=2.0)
+ax.quiver(*batch.positions[0].T, *(true[0] * scale).T, color="black", linewidth=1.2, zorder=16)
+plt.show()
+
+figure, ax = plt.subplots(figsize=(4.4, 4))
+for z, name, colour in [(1, "H", COLOURS[0]), (6, "C", COLOURS[6]), (8, "O", COLOURS[1])]:
+    chosen = batch.charges == z
+    ax.plot(true[chosen].ravel(), predicted[chosen].ravel(), ".", color=colour, markersize=3, label=name)
+reach = abs(true).max()
+ax.plot([-reach, reach], [-reach, reach], color="grey", linewidth=1)
+ax.set(xlabel="true force component / (kcal/mol/Å)", ylabel="predicted", aspect="equal")
+ax.legend(markerscale=3)
+plt.show()
+mae, no_force = abs(predicted - true).mean(), abs(true).mean()
+print(f"MAE of force components {mae:.1f} kcal/mol/Å; of predicting no force {no_force:.1f} kcal/mol/Å")
+print("correlation with the true ones:", np.corrcoef(predicted.ravel(), true.ravel())[0, 1].round(2))
+
+# %% [markdown]
+# From energies alone, forces come out with the right tendency and large errors: one energy a frame says little
+# about 27 derivatives.
+#
+# ## A rotated molecule
+#
+# Training has not broken the symmetry, because it cannot. Turn a test frame, and the energy is the same up to
+# rounding (the network runs in 32-bit floats here), the forces turn, and so do the activations:
+
+# %%
+rotation = random_rotation(np.random.default_rng(3)).astype(np.float32)
+turned = batch._replace(positions=batch.positions @ rotation.T)
+(e, f), (e_turned, f_turned) = (energy_and_forces(params, b, problem.config) for b in (batch, turned))
+before, after = (features(params, b, problem.config)[-1] for b in (batch, turned))
+
+
+def relative(difference, like):
+    return float(abs(difference).max() / abs(like).max())
+
+
+print_table(
+    [
+        ["energy", relative(e_turned - e, e)],
+        ["forces", relative(f_turned - f @ rotation.T, f)],
+        ["activations", relative(after - rotate(before, rotation), before)],
+    ],
+    ["", "largest error, relative"],
+)
+assert relative(e_turned - e, e) < 1e-4
+
+# %% [markdown]
+# ## Exercises
+#
+# **1.** Run the training in 64-bit floats (`dtype="float64"`). What changes in the last table?
+#
+# <details><summary>Solution</summary>
+#
+# Every error drops to about $10^{-14}$, since they are rounding errors and nothing else. The learning curve stays
+# practically the same.
+#
+# </details>
+#
+# **2.** Plot the learning curve with 100, 200, 500 and 1000 training frames. How does the validation error fall?
+#
+# <details><summary>Solution</summary>
+#
+# Loop over `num_train` in `Settings`, with as many *steps* each (fewer epochs for more frames). On logarithmic axes
+# the points lie roughly on a line, as they do for most such models.
+#
+# </details>
+#
+# **3.** How would you train on forces as well?
+#
+# <details><summary>Solution</summary>
+#
+# The loss would contain $\partial E/\partial\mathbf r$, so its gradient by the weights needs second derivatives: a
+# backward pass through the backward pass. Or one perturbs: the derivative of $\sum_i \mathbf v_i \cdot \partial
+# E/\partial \mathbf r_i$ by the weights is the change of `backward`'s gradients when positions move along $\mathbf
+# v$, one difference quotient. The paper trains on energies alone.
+#
+# </details>
