@@ -22,14 +22,18 @@ from cormorant_np.model import init_params
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"
 GENERATED = [DOCS / "code", DOCS / "notebooks"]
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 PAGES = [p for p in [ROOT / "README.md", *sorted(DOCS.rglob("*.md"))] if not set(GENERATED) & set(p.parents)]
-NAMES = [str(page.relative_to(ROOT)) for page in PAGES]
 BLOCK = re.compile(r"^```(.*?)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 
 
 def prose(page):
-    """The text of a page without its blocks of code."""
-    return BLOCK.sub("", page.read_text())
+    """The text of a page, or of a notebook, without its code."""
+    text = page.read_text()
+    if page.suffix == ".ipynb":
+        cells = json.loads(text)["cells"]
+        text = "\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "markdown")
+    return BLOCK.sub("", text)
 
 
 def blocks(page, language):
@@ -54,7 +58,7 @@ def broken_links(page):
             yield target
 
 
-@pytest.mark.parametrize("page", PAGES, ids=NAMES)
+@pytest.mark.parametrize("page", PAGES + NOTEBOOKS, ids=lambda page: str(page.relative_to(ROOT)))
 def test_every_link_leads_somewhere(page):
     assert list(broken_links(page)) == []
 
