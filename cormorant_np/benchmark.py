@@ -22,7 +22,7 @@ import scipy
 from tqdm import tqdm
 
 from cormorant_np import data, model
-from cormorant_np.backend import check_device, synchronise, to_device
+from cormorant_np.backend import check_device, choose_device, synchronise, to_device
 from cormorant_np.config import Config
 from cormorant_np.errors import UserError, run_command
 from cormorant_np.operations import count_operations, matrix_product_peak
@@ -258,7 +258,7 @@ def main(arguments=None):
     parser.add_argument("--num-channels", "--channels", type=int, default=16)
     parser.add_argument("--l-max", type=int, default=3)
     parser.add_argument("--dtype", choices=["float32", "float64"], default="float32")
-    parser.add_argument("--device", choices=["cpu", "gpu"], default="cpu")
+    parser.add_argument("--device", choices=["cpu", "gpu", "auto"], default="cpu")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--repeats", type=int, default=20)
     parser.add_argument("--json", action="store_true", help="print one JSON object")
@@ -266,6 +266,7 @@ def main(arguments=None):
     parser.add_argument("--scaling", action="store_true", help="vary atoms, channels, l_max, batch and threads")
     parser.add_argument("--out", default=".", help="folder for the plot of --scaling")
     options = parser.parse_args(arguments)
+    options.device = choose_device(options.device)
     if options.vs or options.scaling:
         print(json.dumps(compare(options) if options.vs else scaling(options)))
         return 0

@@ -1,6 +1,10 @@
 """The edge network: scalars for every pair of atoms (section 1.4.2)."""
 
-from cormorant_np.backend import get_array_module
+from functools import cache
+
+import numpy as np
+
+from cormorant_np.backend import device_of, get_array_module, to_device
 from cormorant_np.clebsch_gordan import block
 
 
@@ -111,10 +115,10 @@ def dot_products_forward(features):
     num_rows, num_channels, num_molecules, num_atoms = features.shape
     num_l = round(num_rows**0.5)
     dots = xp.empty((num_l, num_channels, num_molecules, num_atoms, num_atoms), dtype=features.dtype)
-    duals = [dual(features[block(l)]) for l in range(num_l)]
+    by_sender = dual(features)
     for l in range(num_l):
-        xp.matmul(duals[l].transpose(1, 2, 3, 0), features[block(l)].transpose(1, 2, 0, 3), out=dots[l])
-    return dots.reshape(-1, *dots.shape[2:]), (features, duals)
+        xp.matmul(by_sender[block(l)].transpose(1, 2, 3, 0), features[block(l)].transpose(1, 2, 0, 3), out=dots[l])
+    return dots.reshape(-1, *dots.shape[2:]), (features, by_sender)
 
 
 def dot_products_backward(d_dots, cache):
@@ -124,20 +128,28 @@ def dot_products_backward(d_dots, cache):
 
     and the dual of the dual is F again, so that the gradient of F̃ is F's after one more `dual`.
     """
-    features, duals = cache
+    features, by_sender = cache
     xp = get_array_module(features)
-    d_dots = d_dots.reshape(len(duals), features.shape[1], *d_dots.shape[1:])
-    d_features = xp.empty_like(features)
+    num_l = round(len(features) ** 0.5)
+    d_dots = d_dots.reshape(num_l, features.shape[1], *d_dots.shape[1:])
+    d_features, d_by_sender = xp.empty_like(features), xp.empty_like(features)
+    f, g = features.conj().transpose(1, 2, 0, 3), by_sender.conj().transpose(1, 2, 0, 3)
     for l, d in enumerate(d_dots):
-        by_receiver = xp.matmul(duals[l].conj().transpose(1, 2, 0, 3), d)
-        by_sender = xp.matmul(features[block(l)].conj().transpose(1, 2, 0, 3), d.swapaxes(2, 3))
-        d_features[block(l)] = by_receiver.transpose(2, 0, 1, 3) + dual(by_sender.transpose(2, 0, 1, 3))
-    return d_features
+        xp.matmul(g[:, :, block(l)], d, out=d_features[block(l)].transpose(1, 2, 0, 3))
+        xp.matmul(f[:, :, block(l)], d.swapaxes(2, 3), out=d_by_sender[block(l)].transpose(1, 2, 0, 3))
+    return d_features + dual(d_by_sender)
 
 
 def dual(features):
-    """F̃_ℓm = (-1)^m F_ℓ,-m of one ℓ block, (2ℓ+1, ...): F̃_i · F_j, summed over m, is invariant."""
-    xp = get_array_module(features)
-    l = len(features) // 2
-    signs = (-1.0) ** xp.arange(-l, l + 1)
-    return features[::-1] * signs.astype(features.real.dtype).reshape(-1, *[1] * (features.ndim - 1))
+    """F̃_ℓm = (-1)^m F_ℓ,-m of an SO(3)-vector, ((L+1)², ...): F̃_i · F_j, summed over m, is invariant."""
+    rows, signs = _mirror(len(features), features.real.dtype.name, device_of(features))
+    return features[rows] * signs.reshape(-1, *[1] * (features.ndim - 1))
+
+
+@cache
+def _mirror(num_rows, dtype, device):
+    """For every row (ℓ, m): the row of (ℓ, -m), and (-1)^m."""
+    rows = np.arange(num_rows)
+    l = np.floor(np.sqrt(rows)).astype(int)
+    m = rows - l * l - l
+    return to_device(rows - 2 * m, device), to_device(((-1.0) ** m).astype(dtype), device)

@@ -23,12 +23,12 @@ def invariants_forward(features, config):
     cache
     """
     xp = get_array_module(features)
+    products = features * dual(features)
+    xi_1 = products.real + products.imag if config.imaginary_scalar_product else products.real
+    xi_2 = features.real * features.real + features.imag * features.imag
     scalars = [features[0].real, features[0].imag]
     for l in range(round(len(features) ** 0.5)):
-        f = features[block(l)]
-        product = (f * dual(f)).sum(axis=0)
-        scalars.append(product.real + product.imag if config.imaginary_scalar_product else product.real)
-        scalars.append((f.real * f.real + f.imag * f.imag).sum(axis=0))
+        scalars += [xi_1[block(l)].sum(axis=0), xi_2[block(l)].sum(axis=0)]
     return xp.concatenate(scalars), (features, config)
 
 
@@ -42,10 +42,11 @@ def invariants_backward(d_scalars, cache):
     xp = get_array_module(features)
     d_scalars = d_scalars.reshape(-1, *features.shape[1:])
     direction = 1 + 1j if config.imaginary_scalar_product else 1
+    by_product, by_square = 2 * direction * dual(features).conj(), 2 * features
     d_features = xp.empty_like(features)
     for l in range(round(len(features) ** 0.5)):
-        f = features[block(l)]
-        d_features[block(l)] = 2 * direction * dual(f).conj() * d_scalars[2 + 2 * l] + 2 * f * d_scalars[3 + 2 * l]
+        rows = block(l)
+        d_features[rows] = by_product[rows] * d_scalars[2 + 2 * l] + by_square[rows] * d_scalars[3 + 2 * l]
     d_features[0] += d_scalars[0] + 1j * d_scalars[1]
     return d_features
 

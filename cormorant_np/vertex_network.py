@@ -32,10 +32,11 @@ def edge_to_vertex_backward(d_pairs, cache):
     xp = get_array_module(edges)
     d_edges = xp.empty_like(edges)
     d_harmonics = xp.zeros_like(harmonics)
+    conj_edges, conj_harmonics = edges.conj(), harmonics.conj()
     for l in range(len(edges)):
         d = d_pairs[block(l)]
-        d_edges[l] = (harmonics[block(l), None].conj() * d).sum(axis=0)
-        d_harmonics[block(l)] = (edges[l].conj() * d).sum(axis=1)
+        (conj_harmonics[block(l), None] * d).sum(axis=0, out=d_edges[l])
+        (conj_edges[l] * d).sum(axis=1, out=d_harmonics[block(l)])
     return d_edges, d_harmonics
 
 

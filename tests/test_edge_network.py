@@ -60,6 +60,6 @@ def test_dot_products_are_symmetric_and_invariant(rng):
 
 
 def test_the_dual_of_the_dual_is_the_vector_itself(rng):
-    f = random_complex(rng, 5, C)
+    f = random_complex(rng, 9, C)
     assert (dual(dual(f)) == f).all()
     assert dual(f.astype(np.complex64)).dtype == np.complex64
