@@ -1,0 +1,201 @@
+# %% [markdown]
+# # 13 · From NumPy to CuPy
+#
+# CuPy is NumPy on an NVIDIA GPU: the same functions, on arrays that live in the GPU's memory. So the network is
+# written once. What has to change for a GPU? Less than one might fear, and not quite nothing. **No GPU was at hand
+# when this notebook was written**, and none is needed to read it. All that is executed here runs on NumPy; what is
+# said about CuPy comes from its documentation.
+
+# %%
+import inspect
+import time
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+from drawing import print_table
+
+import cormorant_np
+from cormorant_np import Config, backend, data, model, parallel
+from cormorant_np.errors import UserError
+from cormorant_np.optimizer import flatten
+
+# %% [markdown]
+# ## One file knows about CuPy
+#
+# Everything special is in `backend.py`. No other file of the package imports CuPy, and none asks "am I on a GPU?"
+# in the middle of a formula:
+
+# %%
+package = Path(cormorant_np.__file__).parent
+imports = [p.name for p in sorted(package.rglob("*.py")) if "import cupy" in p.read_text()]
+assert imports == ["backend.py"]
+rows = [
+    [name, inspect.getdoc(function).splitlines()[0]]
+    for name, function in inspect.getmembers(backend, inspect.isfunction)
+    if function.__module__ == backend.__name__ and not name.startswith("_")
+]
+print_table(rows, ["function", "what it does"])
+
+# %% [markdown]
+# ## Asking an array where it lives
+#
+# Operators and methods, `a * b`, `a @ b`, `a.sum()`, `a.conj()`, belong to the array and need no change. Functions
+# such as `sin` or `concatenate` belong to a module, and there the code asks the array for its module:
+#
+# ```python
+# xp = get_array_module(x)
+# y = xp.sin(x)
+# ```
+#
+# Here is a function in this manner, next to a plain NumPy loop:
+
+# %%
+def soft_mask(distances, cutoff, width):
+    xp = backend.get_array_module(distances)
+    return (1 + xp.tanh((cutoff - distances) / (2 * width))) / 2
+
+
+distances = np.linspace(0.5, 4, 8)
+naive = [1 / (1 + np.exp(-(1.73 - r) / 0.2)) for r in distances]
+np.testing.assert_allclose(soft_mask(distances, 1.73, 0.2), naive)
+print("module:", backend.get_array_module(distances).__name__, "  device:", backend.device_of(distances))
+
+# %% [markdown]
+# (The tanh is the same sigmoid; it cannot overflow.)
+#
+# ## Going there and coming back
+#
+# Copies between the two memories are slow, so they happen twice: data and parameters go to the device when a run
+# starts, by `to_device`, and results come back when something is printed or saved, by `to_host`. On the CPU both
+# hand the array through:
+
+# %%
+x = np.arange(3.0)
+assert backend.to_device(x, "cpu") is x
+assert backend.to_host(x) is x
+
+# %% [markdown]
+# A user without a GPU who asks for one should get a sentence, not forty lines of traceback. `check_device` also
+# runs a small matrix product, since CuPy can be imported on machines on which it cannot compute:
+
+# %%
+try:
+    backend.check_device("gpu")
+    print("There is a usable GPU on this machine.")
+except UserError as error:
+    print(error)
+
+# %% [markdown]
+# ## What is the same, and what is not
+#
+# | habit | on a GPU | what the library does |
+# |---|---|---|
+# | `float(x)`, `if x > 0`, `print(x)` | waits until the GPU is done | only at the end of an epoch |
+# | `x.sum()` | gives a 0-d array that stays on the device | adds up errors there, reads them once |
+# | `np.sin(x)` of a device array | works, by silent dispatch | `xp.sin`, so that slips do not hide |
+# | `x[i] = numpy_array` | a silent copy | uploads once, at the start |
+# | `np.add.at(x, i, y)` | no complex numbers | not needed: batches are padded, sums are plain |
+# | `rng.normal`, `permutation` | missing from CuPy's `Generator` | draws on the host, then uploads |
+# | sums with `where=`, `einsum(..., out=)` | missing | products with a 0/1 array; `matmul(..., out=)` |
+# | results bit for bit | depend on the device | compared with tolerances |
+#
+# The random numbers have one more reason: a run on a GPU starts from the same weights as on a CPU, and can be
+# compared with it.
+#
+# ## Cutting a batch
+#
+# One thing does differ in substance. A GPU wants few large operations. A CPU wants work for each of its threads, in
+# arrays that fit into its cache. So a batch is cut into chunks, whose gradients are added, and only the size of a
+# chunk depends on the device:
+
+# %%
+config = Config.md17()
+ethanol = data.load("sample")
+params = model.init_params(config, np.random.default_rng(0))
+batch = data.make_batch(ethanol.charges[:25], ethanol.positions[:25], config)
+targets = np.zeros(25, dtype=np.float32)
+print("pairs in a chunk:", parallel.PAIRS_PER_CHUNK)
+print("25 ethanols on 2 threads:", [f"{s.start}–{s.stop}" for s in parallel.chunks(batch, 2)])
+
+
+def gradient(part):
+    energy, cache = model.forward(params, data.take(batch, part), config)
+    return flatten(model.backward(2 / 25 * (energy - targets[part]), cache)[0])
+
+
+def in_chunks(size):
+    parts = [slice(k, min(k + size, 25)) for k in range(0, 25, size)]
+    return sum(gradient(part) for part in parts)
+
+
+whole = in_chunks(25)
+np.testing.assert_allclose(in_chunks(5), whole, atol=1e-5 * abs(whole).max())
+
+# %% [markdown]
+# How much does it matter here? One thread, forward and backward of the paper's network:
+
+# %%
+chunk_sizes, best = [1, 2, 3, 5, 9, 13, 25], []
+with parallel.workers(1):
+    for size in chunk_sizes:
+        seconds = []
+        for _ in range(3):
+            began = time.perf_counter()
+            in_chunks(size)
+            seconds.append(time.perf_counter() - began)
+        best.append(1000 * min(seconds))
+figure, ax = plt.subplots(figsize=(6, 3.2))
+ax.plot(chunk_sizes, best, "o-")
+ax.set(xlabel="molecules in a chunk", ylabel="ms for 25 ethanols", ylim=(0, None), xticks=chunk_sizes)
+plt.show()
+
+# %% [markdown]
+# Very small chunks pay for Python's calls. Beyond a handful of molecules the curve is flat, since what is saved in
+# calls is lost where arrays leave the cache. (The numbers belong to the machine that built this page; run the cell
+# on yours.) On a GPU the first effect is far stronger and the second is absent, so there a batch of 25 is one
+# chunk.
+#
+# ## Single precision
+#
+# Consumer GPUs are fast in 32-bit floats and slow in 64-bit ones, so training runs in `float32` and `complex64`.
+# Checks run in `float64`. Nothing in the code promotes silently from one to the other; how much the precision costs
+# is easy to see:
+
+# %%
+double = {name: p.astype(np.complex128 if p.dtype.kind == "c" else np.float64) for name, p in params.items()}
+batch_64 = data.make_batch(ethanol.charges[:25], ethanol.positions[:25], config, np.float64)
+e32, cache = model.forward(params, batch, config)
+e64, _ = model.forward(double, batch_64, config)
+assert e32.dtype == np.float32 and all(f.dtype == np.complex64 for f in cache.features)
+print(f"largest difference between float32 and float64: {abs(e32 - e64).max():.1e}, energies {e64.mean():.3f}")
+
+# %% [markdown]
+# ## Exercises
+#
+# **1.** Why is `xp = np` at the top of a file, changed by a flag, a worse idea than asking the array?
+#
+# <details><summary>Solution</summary>
+#
+# A global flag makes all code in the process use one device. Tests that compare the two, or tables that are made on
+# the host, become impossible, and one forgets in which state one is. An array always knows where it lives.
+#
+# </details>
+#
+# **2.** Find the only `.get()` in the package. Why is there just one?
+#
+# <details><summary>Solution</summary>
+#
+# In `backend.to_host`. Every `.get()` waits for the GPU, so each should be deliberate, and easy to find.
+#
+# </details>
+#
+# **3.** With a GPU at hand: run `python -m cormorant_np.benchmark` with both devices, and one epoch of the sample
+# with `--device gpu`. At which batch size does the GPU begin to win?
+#
+# <details><summary>Solution</summary>
+#
+# That depends on the GPU, and we have not measured it. Expect small batches to be bound by the time of launching
+# kernels, some microseconds each, and not by arithmetic.
+#
+# </details>
