@@ -126,8 +126,9 @@ plt.show()
 # ## All products of a layer at once
 #
 # The coefficients do not depend on the atom, the molecule or the channel. So the library puts all products of one
-# layer into one sparse matrix, `coupling(...)`, and multiplies once. For $L = 3$ it takes the 256 products $\sum_j
-# G_p F_q$, the 16 components of $F$ and the 136 different products $F_p F_q$ to all results. It is almost empty:
+# layer into one sparse matrix, `coupling(...)`, and multiplies once. For $L = 3$ it takes the 256 products
+# $\sum_j G_p F_q$, the 16 components of $F$ and the 136 different products $F_p F_q$ to all results. It is almost
+# empty:
 
 # %%
 couple = coupling(3, 3, 3, ("aggregate", "square", "identity"), "float64", "cpu")
@@ -172,9 +173,9 @@ print_table([[l, len(paths(l, 3, 3)), paths(l, 3, 3)] for l in range(4)], ["ℓ"
 # for l in range(4):
 #     signs = [(-1) ** (l - m) / np.sqrt(2 * l + 1) for m in span(l)]
 #     np.testing.assert_allclose(np.fliplr(table(l, l, 0)[:, :, 0]).diagonal(), signs)
-# from cormorant_np.edge_network import dual
 # x = np.arange(5.0)
-# print(x @ dual(x), np.sqrt(5) * np.einsum("ab,a,b", table(2, 2, 0)[:, :, 0], x, x))
+# dual = (-1.0) ** np.arange(-2, 3) * x[::-1]
+# print(x @ dual, np.sqrt(5) * np.einsum("ab,a,b", table(2, 2, 0)[:, :, 0], x, x))
 # ```
 #
 # </details>

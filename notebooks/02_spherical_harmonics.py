@@ -171,9 +171,9 @@ plt.show()
 # %% [markdown]
 # ## The derivative
 #
-# Forces are derivatives by positions, so we need those of the harmonics. *Solid* harmonics $r^\ell\,
-# Y^\ell_m(\hat{\mathbf r})$ are polynomials in $x, y, z$, and differentiating one gives solid harmonics of degree
-# $\ell - 1$:
+# Forces are derivatives by positions, so we need those of the harmonics. *Solid* harmonics
+# $r^\ell\, Y^\ell_m(\hat{\mathbf r})$ are polynomials in $x, y, z$, and differentiating one gives solid harmonics
+# of degree $\ell - 1$:
 #
 # $$\partial_z\, r^\ell Y^\ell_m = \sqrt{(\ell+m)(\ell-m)}\; r^{\ell-1} Y^{\ell-1}_m,$$
 #
@@ -214,10 +214,10 @@ print("relative error of the library's derivative:", backward_errors(forward, co
 #
 # <details><summary>Solution</summary>
 #
-# $Y^\ell_{-m} = (-1)^m\, \overline{Y^\ell_m}$. So $\sum_m (-1)^m Y^\ell_m(\hat{\mathbf a})\,
-# Y^\ell_{-m}(\hat{\mathbf b})$, the scalar product of section 1.4.2, is the addition theorem's sum: for harmonics
-# the two notions of inner product agree. For general complex activations they do not, and the network uses both
-# (notebook 08).
+# $Y^\ell_{-m} = (-1)^m\, \overline{Y^\ell_m}$. So
+# $\sum_m (-1)^m Y^\ell_m(\hat{\mathbf a})\, Y^\ell_{-m}(\hat{\mathbf b})$, the scalar product of section 1.4.2, is
+# the addition theorem's sum: for harmonics the two notions of inner product agree. For general complex activations
+# they do not, and the network uses both (notebook 08).
 #
 # </details>
 #

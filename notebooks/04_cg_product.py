@@ -46,8 +46,8 @@ def cg_product(a, b, l1, l2, l):
 
 # %% [markdown]
 # The library does all paths at once. `square_forward` writes the products $F_p F_q$ of all components, each pair
-# once, and the sparse matrix of notebook 01 turns them into paths. Here it is for $F \otimes_{\rm cg} F$ with $L =
-# 2$. The rows of the result are ordered $(\ell, m, \text{path})$; we read off the paths of the square.
+# once, and the sparse matrix of notebook 01 turns them into paths. Here it is for $F \otimes_{\rm cg} F$ with
+# $L = 2$. The rows of the result are ordered $(\ell, m, \text{path})$; we read off the paths of the square.
 
 # %%
 features = random_complex(9, 2, 1, 3)  # (L+1)², channels, molecules, atoms
@@ -116,10 +116,10 @@ print("cross product:", np.round(arrow / np.cross(v, w), 12), " is ±i/√2")
 # So Clebsch-Gordan products generalise what everyone learns in the first year: dot and cross product are the cases
 # $(1,1) \to 0$ and $(1,1) \to 1$, up to constants.
 #
-# What is $(1, 1) \to 2$? An SO(3)-vector can be seen as a function on the sphere, $f(\hat{\mathbf u}) = \sum_m
-# F_{\ell m}\, \overline{Y^\ell_m(\hat{\mathbf u})}$, which turns when $F$ turns. Below are the three parts of the
-# product of two arrows (black), and in the lower row the same after the arrows have been turned. Colour is the
-# sign.
+# What is $(1, 1) \to 2$? An SO(3)-vector can be seen as a function on the sphere,
+# $f(\hat{\mathbf u}) = \sum_m F_{\ell m}\, \overline{Y^\ell_m(\hat{\mathbf u})}$, which turns when $F$ turns. Below
+# are the three parts of the product of two arrows (black), and in the lower row the same after the arrows have been
+# turned. Colour is the sign.
 
 # %%
 v, w = np.array([1.0, 0.2, 0.1]), np.array([0.1, 0.3, 1.0])
@@ -186,14 +186,15 @@ print_table(rows, ["L", "paths", "products", "results", "dense", "nonzero"])
 #
 # <details><summary>Solution</summary>
 #
-# Up to the sign $(-1)^{\ell_1+\ell_2-\ell}$ it is commutative, path by path. It is not associative: $(a \times b)
-# \times c \neq a \times (b \times c)$ is the simplest example. Regrouping three factors mixes paths (by the 6j
-# symbols).
+# Up to the sign $(-1)^{\ell_1+\ell_2-\ell}$ it is commutative, path by path. It is not associative:
+# $(a \times b) \times c \neq a \times (b \times c)$ is the simplest example. Regrouping three factors mixes paths
+# (by the 6j symbols).
 #
 # </details>
 #
-# **2.** Show numerically that $\ell = 2$ of two arrows is the symmetric traceless matrix $\tfrac12(v w^T + w v^T) -
-# \tfrac13 (v\cdot w)$: the function drawn above is proportional to $\hat{u}^T M \hat{u}$.
+# **2.** Show numerically that $\ell = 2$ of two arrows is the symmetric traceless matrix
+# $\tfrac12(v w^T + w v^T) - \tfrac13 (v\cdot w)$: the function drawn above is proportional to
+# $\hat{u}^T M \hat{u}$.
 #
 # <details><summary>Solution</summary>
 #

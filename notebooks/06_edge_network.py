@@ -145,9 +145,9 @@ plt.show()
 #
 # ## Backward
 #
-# For $g = \mu\, e$ and $e = W x$, with the gradient convention of notebook 09, $de = \mu\, dg$, $dW = de\,
-# x^\dagger$, $dx = W^\dagger de$ and $d\mu = \sum_\ell \mathrm{Re}(\bar e\, dg)$. Checked in random directions, for
-# $g^s$, $F$, $\eta$, $\mu$ and the three weights:
+# For $g = \mu\, e$ and $e = W x$, with the gradient convention of notebook 09, $de = \mu\, dg$,
+# $dW = de\, x^\dagger$, $dx = W^\dagger de$ and $d\mu = \sum_\ell \mathrm{Re}(\bar e\, dg)$. Checked in random
+# directions, for $g^s$, $F$, $\eta$, $\mu$ and the three weights:
 
 # %%
 def forward(edges, features, radial, mask, *weights):
@@ -181,9 +181,12 @@ print(*(f"{error:.0e}" for error in errors))
 #
 # <details><summary>Solution</summary>
 #
-# The dual turns as $(-1)^m \sum_{m'} D_{-m,m'} F_{m'} = \sum_{m'} (-1)^{m} D_{-m,-m'} F_{-m'} = \sum_{m'}
-# \overline{D_{mm'}}\, (-1)^{m'} F_{-m'}$: with $\overline D$. So $\tilde F^T G$ becomes $\tilde F^T D^\dagger D\, G
-# = \tilde F^T G$.
+# The dual turns as
+#
+# $$(-1)^m \sum_{m'} D_{-m,m'} F_{m'} = \sum_{m'} (-1)^{m} D_{-m,-m'} F_{-m'} =
+# \sum_{m'} \overline{D_{mm'}}\, (-1)^{m'} F_{-m'},$$
+#
+# with $\overline D$. So $\tilde F^T G$ becomes $\tilde F^T D^\dagger D\, G = \tilde F^T G$.
 #
 # </details>
 #

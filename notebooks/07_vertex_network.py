@@ -30,8 +30,12 @@ from cormorant_np.vertex_network import (
 #
 # Let a carbon atom look around. Each neighbour $j$ contributes its harmonics $Y^\ell(\hat{\mathbf r}_{ij})$, and
 # the atom gets only their sum. How well does the sum tell where the neighbours are? Read it as a function on the
-# sphere again, $f(\hat{\mathbf u}) = \sum_{\ell \le L} (2\ell+1) \sum_j \sum_m Y^\ell_m(\hat{\mathbf
-# r}_{ij})\,\overline{Y^\ell_m(\hat{\mathbf u})}$: it grows where a neighbour is, as sharply as $L$ allows.
+# sphere again,
+#
+# $$f(\hat{\mathbf u}) = \sum_{\ell \le L} (2\ell+1) \sum_j \sum_m Y^\ell_m(\hat{\mathbf r}_{ij})\,
+# \overline{Y^\ell_m(\hat{\mathbf u})}.$$
+#
+# It grows where a neighbour is, as sharply as $L$ allows.
 
 # %%
 ethanol = data.load("sample")
@@ -158,10 +162,10 @@ for s in range(2):
 print_table(rows, ["layer", "ℓ", "aggregate", "square", "identity", "weight W"])
 
 # %% [markdown]
-# The first layer cannot yet do anything with angles between neighbours: $F^1_\ell = W \sum_j g_{ij}
-# Y^\ell(\hat{\mathbf r}_{ij}) F^0_j$ is a sum over single neighbours. The square in the second layer is the first
-# to multiply two neighbours' directions, and with that it sees angles; dihedral angles need one more factor. This
-# is how depth turns into geometry.
+# In the first layer, $F^1_\ell = W \sum_j g_{ij}\, Y^\ell(\hat{\mathbf r}_{ij})\, F^0_j$ is a sum over single
+# neighbours. Angles come in wherever two directions are multiplied: in the invariants that are read off this layer
+# (notebook 08), and in the products of the second. A third factor, and one has dihedral angles. This is how depth
+# turns into geometry.
 #
 # ## How far news travels
 #

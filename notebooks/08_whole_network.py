@@ -197,12 +197,12 @@ assert rows[-1][1:] == [154241, 315715, 299808]
 
 # %% [markdown]
 # MD17 agrees to the last digit. It does so only if one reads some lines in a certain way: the "$S=4$ layers with
-# $L=3$, followed by a single layer with $L=0$" are four layers in all (all with $L = 3$ for MD17; with $L = 3, 3,
-# 3, 0$ for QM9); scalars are taken from the layers' outputs and not from $F^0$; radial functions are shared by all
-# $\ell$; dot products go only to those $\ell$ that $F^s$ has. For QM9, the text's description of the two ends makes
-# 315715. The published 299808 is what the *released code* has, whose messages are weighted by learnable radial
-# filters and whose intermediate layer has 64 neurons instead of 96. The library offers both; `docs/` lists every
-# difference.
+# $L=3$, followed by a single layer with $L=0$" are four layers in all (all with $L = 3$ for MD17; with
+# $L = 3, 3, 3, 0$ for QM9); scalars are taken from the layers' outputs and not from $F^0$; radial functions are
+# shared by all $\ell$; dot products go only to those $\ell$ that $F^s$ has. For QM9, the text's description of the
+# two ends makes 315715. The published 299808 is what the *released code* has, whose messages are weighted by
+# learnable radial filters and whose intermediate layer has 64 neurons instead of 96. The library offers both;
+# `docs/` lists every difference.
 #
 # ## A polynomial of which degree?
 #
@@ -227,10 +227,10 @@ table = zip(["|F^1|", "|F^2|", "|F^3|", "|F^4|", "energy"], degrees.tolist(), [3
 print_table(list(table), ["", "measured degree", "degree"])
 
 # %% [markdown]
-# It is $3^4$, not $2^4$: in the aggregation $G_{ij} \otimes F_j$ the edge $G_{ij}$ contains the dot product $F_i
-# \cdot F_j$, so a layer is *cubic* in $F$, and the invariants square once more. (As a function of all parameters it
-# is no polynomial at all, because of the sines and sigmoids.) That makes the supplement's warning stronger: a
-# degree of 162 is why the weights' size at the start matters so much, the subject of notebook 10.
+# It is $3^4$, not $2^4$: in the aggregation $G_{ij} \otimes F_j$ the edge $G_{ij}$ contains the dot product
+# $F_i \cdot F_j$, so a layer is *cubic* in $F$, and the invariants square once more. (As a function of all
+# parameters it is no polynomial at all, because of the sines and sigmoids.) That makes the supplement's warning
+# stronger: a degree of 162 is why the weights' size at the start matters so much, the subject of notebook 10.
 #
 # ## Exercises
 #

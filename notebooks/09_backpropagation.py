@@ -55,12 +55,12 @@ def show(errors):
 # (In this notebook and in the code, $dz$ is a *gradient*, and a small change is called $\delta z$.) It is the arrow
 # of steepest ascent in the complex plane. A small step $\delta z$ changes the loss by
 #
-# $$\delta L = \frac{\partial L}{\partial x}\,\delta x + \frac{\partial L}{\partial y}\,\delta y
-# = \mathrm{Re}\bigl(\overline{dz}\;\delta z\bigr). \tag{$*$}$$
+# $$\delta L = \frac{\partial L}{\partial x}\,\delta x + \frac{\partial L}{\partial y}\,\delta y =
+# \mathrm{Re}\bigl(\overline{dz}\;\delta z\bigr). \tag{*}$$
 #
-# Everything follows from $(*)$. For an example take $L = |z^2 - 1|^2$, which has two minima, $z = \pm 1$. Write $y
-# = z^2 - 1$; then $dy = 2y$, and with $\delta y = 2z\,\delta z$ we read off $dz = \overline{2z}\;dy = 4 \bar z (z^2
-# - 1)$. SymPy agrees:
+# Everything follows from $(*)$. For an example take $L = |z^2 - 1|^2$, which has two minima, $z = \pm 1$. Write
+# $y = z^2 - 1$; then $dy = 2y$, and with $\delta y = 2z\,\delta z$ we read off
+# $dz = \overline{2z}\;dy = 4 \bar z (z^2 - 1)$. SymPy agrees:
 
 # %%
 x, y = sp.symbols("x y", real=True)
@@ -83,9 +83,12 @@ plt.show()
 # %% [markdown]
 # ## The two rules
 #
-# **A product.** For $y = a b$, a small change is $\delta y = b\,\delta a + a\,\delta b$, hence $\delta L =
-# \mathrm{Re}(\overline{dy}\, b\, \delta a) + \dots = \mathrm{Re}\bigl(\overline{(\bar b\, dy)}\, \delta a\bigr) +
-# \dots$, that is
+# **A product.** For $y = a b$, a small change is $\delta y = b\,\delta a + a\,\delta b$, hence
+#
+# $$\delta L = \mathrm{Re}(\overline{dy}\, b\, \delta a) + \dots =
+# \mathrm{Re}\bigl(\overline{(\bar b\, dy)}\, \delta a\bigr) + \dots,$$
+#
+# that is
 #
 # $$y = a\,b \quad\Rightarrow\quad da = \bar b\; dy, \qquad db = \bar a\; dy.$$
 #
@@ -158,11 +161,15 @@ for i in range(3):
 # %% [markdown]
 # **Invariants** (1.5). Three ways lead from $F$ to the scalars, and the three gradients add up.
 #
-# * $\xi_2 = \sum_m F_m \bar F_m = \sum_m (x_m^2 + y_m^2)$, hence $dF_m = 2 F_m\, d\xi_2$. * $\tilde\xi_1 = \sum_m
-# (-1)^m F_m F_{-m} = \sum_m F_m \tilde F_m$ with the dual $\tilde F_m = (-1)^m F_{-m}$. Product rule; $F_m$ occurs
-# twice: $dF_m = 2\, \overline{\tilde F_m}\, d\tilde\xi_1$. And $\xi_1 = \mathrm{Re}\,\tilde\xi_1 +
-# \mathrm{Im}\,\tilde\xi_1$ has the partial derivatives 1 and 1, so $d\tilde\xi_1 = (1 + i)\, d\xi_1$. * $\xi_0$ is
-# $F_{\ell = 0}$ itself, real and imaginary part: $dF_0 = d\,\mathrm{Re} + i\, d\,\mathrm{Im}$.
+# First, $\xi_2 = \sum_m F_m \bar F_m = \sum_m (x_m^2 + y_m^2)$, hence $dF_m = 2 F_m\, d\xi_2$.
+#
+# Second, $\tilde\xi_1 = \sum_m (-1)^m F_m F_{-m} = \sum_m F_m \tilde F_m$ with the dual
+# $\tilde F_m = (-1)^m F_{-m}$. By the product rule, and since $F_m$ occurs twice,
+# $dF_m = 2\, \overline{\tilde F_m}\, d\tilde\xi_1$. And
+# $\xi_1 = \mathrm{Re}\,\tilde\xi_1 + \mathrm{Im}\,\tilde\xi_1$ has the partial derivatives 1 and 1, so
+# $d\tilde\xi_1 = (1 + i)\, d\xi_1$.
+#
+# Third, $\xi_0$ is $F_{\ell = 0}$ itself, real and imaginary part: $dF_0 = d\,\mathrm{Re} + i\, d\,\mathrm{Im}$.
 
 # %%
 config = Config.md17(num_channels=2, l_max=(1, 1), l_max_sh=(1, 1))
@@ -257,8 +264,8 @@ pairs = random_complex(4, 2, 1, 3, 3)  # p, channel, molecule, j, i
 show(backward_errors(aggregate, naive_aggregate_backward, [pairs, features], rng))
 
 # %% [markdown]
-# The library's `aggregate_backward` does the same with matrix products. It is checked as a part of the vertex network:
-# these are the errors for $G$, $F$ and the weights.
+# The library's `aggregate_backward` does the same with matrix products. It is checked as a part of the vertex
+# network: these are the errors for $G$, $F$ and the weights.
 
 # %%
 couple = coupling(1, 1, 1, config.vertex_order, "float64", "cpu")
@@ -278,13 +285,13 @@ show(backward_errors(vertex_network, vertex_back, [pairs, features, *layer_weigh
 
 # %% [markdown]
 # **Edge to vertex** (S3), $G_{\ell m} = g_\ell Y_{\ell m}$: the scalar $g$ is shared by all $m$, and $Y$ by all
-# channels $c$, so $dg_{\ell c} = \sum_m \overline{Y_{\ell m}}\, dG_{\ell mc}$ and $dY_{\ell m} = \sum_c
-# \overline{g_{\ell c}}\, dG_{\ell mc}$.
+# channels $c$, so $dg_{\ell c} = \sum_m \overline{Y_{\ell m}}\, dG_{\ell mc}$ and
+# $dY_{\ell m} = \sum_c \overline{g_{\ell c}}\, dG_{\ell mc}$.
 #
 # **Dot products**, $d_{ij} = \sum_m \tilde F_{mj} F_{mi}$, a product once more, and $F$ is on both sides.
 #
-# **Mask**, $g = \mu\, e$ with real $\mu$: $de = \mu\, dg$ and, by the second rule, $d\mu = \mathrm{Re}(\bar e\,
-# dg)$.
+# **Mask**, $g = \mu\, e$ with real $\mu$: $de = \mu\, dg$ and, by the second rule,
+# $d\mu = \mathrm{Re}(\bar e\, dg)$.
 
 # %%
 harmonics, edges = random_complex(4, 1, 3, 3), random_complex(2, 2, 1, 3, 3)
@@ -299,8 +306,8 @@ show(backward_errors(edge_to_vertex_forward, edge_to_vertex_backward, [edges, ha
 show(backward_errors(dot_products_forward, dot_products_backward, [features], rng))
 
 # %% [markdown]
-# **Radial functions and the mask's own parameters** are real calculus (notebook 05). For the mask, with $u = (r_c -
-# r)/w$ and $\mu = \sigma(u)$, SymPy can derive what the docstring says:
+# **Radial functions and the mask's own parameters** are real calculus (notebook 05). For the mask, with
+# $u = (r_c - r)/w$ and $\mu = \sigma(u)$, SymPy can derive what the docstring says:
 
 # %%
 r, r_c, w = sp.symbols("r r_c w", positive=True)
@@ -330,8 +337,8 @@ show(backward_errors(mask, mask_back, [np.array([1.7, 2]), np.array([0.2, 0.3])]
 # only the part of $d\hat{\mathbf r}$ *across* $\mathbf r$ counts, and the same sideways step turns a long vector
 # less:
 #
-# $$d\mathbf r = \frac{1}{r} \bigl(d\hat{\mathbf r} - \hat{\mathbf r}\,(\hat{\mathbf r} \cdot d\hat{\mathbf r})\bigr)
-# + \hat{\mathbf r}\; dr.$$
+# $$d\mathbf r = \frac{1}{r} \bigl(d\hat{\mathbf r} - \hat{\mathbf r}\,(\hat{\mathbf r} \cdot d\hat{\mathbf r})\bigr) +
+# \hat{\mathbf r}\; dr.$$
 #
 # The last term belongs to the length $r$, which the radial functions and the mask use. Finally, **positions**:
 # $\mathbf r_{ij} = \mathbf r_i - \mathbf r_j$ sends $d\mathbf r_{ij}$ to $i$ and its negative to $j$.
@@ -348,7 +355,7 @@ for k in range(5):
 # ## The whole way back
 #
 # `backward` strings these steps together in reverse. One thing to watch: whoever has several consumers gets the
-# *sum* of their gradients. $F^s$ has four of them, the vertex network (three times), the edge network's dot
+# *sum* of their gradients. $F^s$ has five of them, the vertex network (three times), the edge network's dot
 # products, and the invariants; $g^s$ has two. Each is one visible `+` in `model.py` or `vertex_network.py`. Now the
 # proof, for every array of parameters of a small network and for the positions:
 
@@ -415,8 +422,9 @@ plt.show()
 #
 # <details><summary>Solution</summary>
 #
-# $\delta L = \mathrm{Re}(\overline{dy}\,\overline{\delta z}) = \mathrm{Re}(dy\,\delta z) =
-# \mathrm{Re}(\overline{\overline{dy}}\,\delta z)$, so $dz = \overline{dy}$.
+# $$\delta L = \mathrm{Re}(\overline{dy}\,\overline{\delta z}) = \mathrm{Re}(dy\,\delta z),$$
+#
+# and comparing with (*) gives $\overline{dz} = dy$, that is $dz = \overline{dy}$.
 #
 # </details>
 #

@@ -90,9 +90,9 @@ plt.show()
 
 # %% [markdown]
 # The deeper the layer, the steeper the curve. They cross near one point, and there the network balances on a
-# knife's edge: a gain ten per cent larger multiplies the last layer by a hundred. No single $g$ makes all layers one;
-# `tune_gain` finds the one for which they are as much above as below. Left of it, deep layers are silent at first
-# and have to grow in training; right of it they explode. It is prudent to start on the left, as $g = 5$ does.
+# knife's edge: a gain ten per cent larger multiplies the last layer by a hundred. No single $g$ makes all layers
+# one; `tune_gain` finds the one for which they are as much above as below. Left of it, deep layers are silent at
+# first and have to grow in training; right of it they explode. It is prudent to start on the left, as $g = 5$ does.
 #
 # Here is what it means for training, on a small network and a hundred frames:
 

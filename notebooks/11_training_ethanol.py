@@ -24,8 +24,8 @@ from cormorant_np.training import epoch_batches, prediction_errors, start, train
 # `Settings` says what a run is, `prepare` loads the data and makes them ready. Total energies are large numbers
 # that differ by little: around -7139 kcal/mol, with a spread of 3.3. A 32-bit float has seven digits, so one must
 # subtract the mean *before* the cast, or lose what is to be learned. The released code casts first. MD17's
-# energies of ethanol are around -97,000 kcal/mol, where the 32-bit floats are 0.008 kcal/mol apart; the paper's
-# error for ethanol is 0.027.
+# energies of ethanol are around -97,000 kcal/mol, where the 32-bit floats are 0.008 kcal/mol apart: not
+# far below the errors of a few hundredths that the paper reports.
 
 # %%
 settings = Settings(
@@ -195,8 +195,8 @@ assert relative(e_turned - e, e) < 1e-4
 # <details><summary>Solution</summary>
 #
 # The loss would contain $\partial E/\partial\mathbf r$, so its gradient by the weights needs second derivatives: a
-# backward pass through the backward pass. Or one perturbs: the derivative of $\sum_i \mathbf v_i \cdot \partial
-# E/\partial \mathbf r_i$ by the weights is the change of `backward`'s gradients when positions move along $\mathbf
-# v$, one difference quotient. The paper trains on energies alone.
+# backward pass through the backward pass. Or one perturbs: the derivative of
+# $\sum_i \mathbf v_i \cdot \partial E/\partial \mathbf r_i$ by the weights is the change of `backward`'s gradients
+# when positions move along $\mathbf v$, one difference quotient. The paper trains on energies alone.
 #
 # </details>

@@ -141,8 +141,8 @@ assert abs(test_errors).mean() < 0.7 * baseline
 
 # %% [markdown]
 # A few hundred molecules and a few seconds, and the gap is already predicted within a few tenths of an eV. The
-# paper trains on 100,000 molecules for 256 epochs, 48 hours on a GPU of its time, and reaches 0.061 eV. The command
-# is `python -m cormorant_np.train --dataset qm9 --target gap`.
+# paper trains on 100,000 molecules for 256 epochs, 48 hours on a GPU of its time, and reaches about 0.06 eV. The
+# command is `python -m cormorant_np.train --dataset qm9 --target gap`.
 #
 # ## Exercises
 #
