@@ -9,6 +9,22 @@
 # Each equation is first written as a loop that anyone can check, then compared with the library's line, then drawn.
 # You need linear algebra, complex numbers and a little Python. This first notebook introduces the symbols of
 # **Table 1** and shows where each of them lives in the code.
+#
+# The way:
+#
+# - [01 · Clebsch-Gordan coefficients](01_clebsch_gordan.ipynb)
+# - [02 · Spherical harmonics](02_spherical_harmonics.ipynb)
+# - [03 · SO(3)-vectors and covariance](03_so3_vectors.ipynb)
+# - [04 · The Clebsch-Gordan product](04_cg_product.ipynb)
+# - [05 · Radial functions and the soft mask](05_radial_functions.ipynb)
+# - [06 · The edge network](06_edge_network.ipynb)
+# - [07 · From edges to vertices: the vertex network](07_vertex_network.ipynb)
+# - [08 · Input, output, and the whole network](08_whole_network.ipynb)
+# - [09 · Backpropagation with complex numbers, by hand](09_backpropagation.ipynb)
+# - [10 · How training starts, and how it steps](10_initialisation_and_optimiser.ipynb)
+# - [11 · Training on ethanol](11_training_ethanol.ipynb)
+# - [12 · QM9: many molecules](12_qm9.ipynb)
+# - [13 · From NumPy to CuPy](13_numpy_to_cupy.ipynb)
 
 # %%
 import numpy as np
@@ -210,3 +226,10 @@ print_table(rows, ["symbol", "in the code", "axes", "shape", "dtype", "file"])
 # The difference is rounding error. Invariance does not come from training.
 #
 # </details>
+
+# %% [markdown]
+# **In the code:** [geometry.py](../cormorant_np/geometry.py), [model.py](../cormorant_np/model.py)
+#
+# **In the documentation:** [glossary](../docs/glossary.md)
+#
+# **Next:** [01 · Clebsch-Gordan coefficients](01_clebsch_gordan.ipynb)

@@ -189,3 +189,10 @@ print_table([[l, len(paths(l, 3, 3)), paths(l, 3, 3)] for l in range(4)], ["ℓ"
 # book-keeping.
 #
 # </details>
+
+# %% [markdown]
+# **In the code:** [clebsch_gordan.py](../cormorant_np/clebsch_gordan.py)
+#
+# **In the documentation:** [coupling](../docs/derivations/coupling.md)
+#
+# **Next:** [02 · Spherical harmonics](02_spherical_harmonics.ipynb)

@@ -230,3 +230,10 @@ print("relative error of the library's derivative:", backward_errors(forward, co
 # may be different from zero and unchanged.
 #
 # </details>
+
+# %% [markdown]
+# **In the code:** [spherical_harmonics.py](../cormorant_np/spherical_harmonics.py)
+#
+# **In the documentation:** [spherical_harmonics](../docs/derivations/spherical_harmonics.md)
+#
+# **Next:** [03 · SO(3)-vectors and covariance](03_so3_vectors.ipynb)

@@ -197,3 +197,10 @@ np.testing.assert_allclose(after, before @ rotation.T, atol=1e-12 * abs(before).
 # notebook 04.
 #
 # </details>
+
+# %% [markdown]
+# **In the code:** [rotation.py](../cormorant_np/rotation.py)
+#
+# **In the documentation:** [conventions](../docs/conventions.md)
+#
+# **Next:** [04 · The Clebsch-Gordan product](04_cg_product.ipynb)

@@ -215,3 +215,10 @@ print_table(rows, ["L", "paths", "products", "results", "dense", "nonzero"])
 # $\ell$ at most doubles, so three times: 2, 4, 8. Cormorant cuts at $L = 3$ after every product.
 #
 # </details>
+
+# %% [markdown]
+# **In the code:** [clebsch_gordan.py](../cormorant_np/clebsch_gordan.py)
+#
+# **In the documentation:** [coupling](../docs/derivations/coupling.md)
+#
+# **Next:** [05 · Radial functions and the soft mask](05_radial_functions.ipynb)

@@ -192,3 +192,10 @@ for name, forward, backward, inputs in [
 # $\max(|w|, 0.001)$; the field `clamp_cutoffs` turns that on.
 #
 # </details>
+
+# %% [markdown]
+# **In the code:** [radial.py](../cormorant_np/radial.py)
+#
+# **In the documentation:** [radial](../docs/derivations/radial.md)
+#
+# **Next:** [06 · The edge network](06_edge_network.ipynb)

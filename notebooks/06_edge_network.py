@@ -198,3 +198,10 @@ print(*(f"{error:.0e}" for error in errors))
 # apart would not have independent energies.
 #
 # </details>
+
+# %% [markdown]
+# **In the code:** [edge_network.py](../cormorant_np/edge_network.py)
+#
+# **In the documentation:** [edge_network](../docs/derivations/edge_network.md)
+#
+# **Next:** [07 · From edges to vertices: the vertex network](07_vertex_network.ipynb)

@@ -244,3 +244,12 @@ print(*(f"{error:.0e}" for error in errors))
 # pairs: $\eta$ is zero there, but the dot product $F_i \cdot F_i$ is not. The field `self_pairs` switches them on.
 #
 # </details>
+
+# %% [markdown]
+# **In the code:** [vertex_network.py](../cormorant_np/vertex_network.py)
+#
+# **In the documentation:** [edge_to_vertex](../docs/derivations/edge_to_vertex.md),
+# [aggregation](../docs/derivations/aggregation.md),
+# [square](../docs/derivations/square.md)
+#
+# **Next:** [08 · Input, output, and the whole network](08_whole_network.ipynb)

@@ -202,7 +202,7 @@ assert rows[-1][1:] == [154241, 315715, 299808]
 # shared by all $\ell$; dot products go only to those $\ell$ that $F^s$ has. For QM9, the text's description of the
 # two ends makes 315715. The published 299808 is what the *released code* has, whose messages are weighted by
 # learnable radial filters and whose intermediate layer has 64 neurons instead of 96. The library offers both;
-# `docs/` lists every difference.
+# [a page](../docs/differences.md) lists every difference.
 #
 # ## A polynomial of which degree?
 #
@@ -261,3 +261,12 @@ print_table(list(table), ["", "measured degree", "degree"])
 # additive; two distant molecules in one box do not have the sum of their energies.
 #
 # </details>
+
+# %% [markdown]
+# **In the code:** [input_network.py](../cormorant_np/input_network.py),
+# [output_network.py](../cormorant_np/output_network.py), [model.py](../cormorant_np/model.py)
+#
+# **In the documentation:** [input](../docs/derivations/input.md), [invariants](../docs/derivations/invariants.md),
+# [output](../docs/derivations/output.md)
+#
+# **Next:** [09 · Backpropagation with complex numbers, by hand](09_backpropagation.ipynb)

@@ -436,3 +436,10 @@ plt.show()
 # only go a little worse. That is why every gradient has a check of its own.
 #
 # </details>
+
+# %% [markdown]
+# **In the code:** [gradient_check.py](../cormorant_np/gradient_check.py)
+#
+# **In the documentation:** [derivations](../docs/derivations/index.md)
+#
+# **Next:** [10 · How training starts, and how it steps](10_initialisation_and_optimiser.ipynb)

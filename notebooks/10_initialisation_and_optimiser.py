@@ -225,3 +225,10 @@ print_table([["Adam", online(True)[-1]], ["AMSGrad", online(False)[-1]]], ["", "
 # from the start, and either way the maximum is seldom far from the mean.
 #
 # </details>
+
+# %% [markdown]
+# **In the code:** [gain.py](../cormorant_np/gain.py), [optimizer.py](../cormorant_np/optimizer.py)
+#
+# **In the documentation:** [amsgrad](../docs/derivations/amsgrad.md)
+#
+# **Next:** [11 · Training on ethanol](11_training_ethanol.ipynb)

@@ -200,3 +200,10 @@ assert relative(e_turned - e, e) < 1e-4
 # when positions move along $\mathbf v$, one difference quotient. The paper trains on energies alone.
 #
 # </details>
+
+# %% [markdown]
+# **In the code:** [training.py](../cormorant_np/training.py), [parallel.py](../cormorant_np/parallel.py)
+#
+# **In the documentation:** [training](../docs/training.md)
+#
+# **Next:** [12 · QM9: many molecules](12_qm9.ipynb)

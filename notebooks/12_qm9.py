@@ -178,3 +178,10 @@ assert abs(test_errors).mean() < 0.7 * baseline
 # structure one believes to have.
 #
 # </details>
+
+# %% [markdown]
+# **In the code:** [data/qm9.py](../cormorant_np/data/qm9.py), [mlp.py](../cormorant_np/mlp.py)
+#
+# **In the documentation:** [data](../docs/data.md)
+#
+# **Next:** [13 · From NumPy to CuPy](13_numpy_to_cupy.ipynb)

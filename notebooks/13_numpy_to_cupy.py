@@ -199,3 +199,8 @@ print(f"largest difference between float32 and float64: {abs(e32 - e64).max():.1
 # kernels, some microseconds each, and not by arithmetic.
 #
 # </details>
+
+# %% [markdown]
+# **In the code:** [backend.py](../cormorant_np/backend.py), [parallel.py](../cormorant_np/parallel.py)
+#
+# **In the documentation:** [gpu](../docs/gpu.md)

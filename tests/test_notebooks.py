@@ -1,6 +1,7 @@
 """Every notebook runs in a fresh kernel, and what is committed is what its source says."""
 
 import importlib.util
+import re
 from pathlib import Path
 
 import pytest
@@ -37,6 +38,12 @@ def test_committed_notebook_has_the_cells_of_its_source_and_outputs(path):
     assert outputs
     assert all(output.output_type != "error" for output in outputs)
     assert all(cell.execution_count for cell in committed.cells if cell.cell_type == "code")
+
+
+@each_source
+def test_links_lead_somewhere(path):
+    for target in re.findall(r"\]\(([^)#]+)\)", path.read_text()):
+        assert (FOLDER / target).is_file(), target
 
 
 def test_every_committed_notebook_has_a_source():
