@@ -149,7 +149,7 @@ print("correlation with the true ones:", np.corrcoef(predicted.ravel(), true.rav
 # rounding (the network runs in 32-bit floats here), the forces turn, and so do the activations:
 
 # %%
-rotation = random_rotation(np.random.default_rng(3)).astype(np.float32)
+rotation = random_rotation(np.random.default_rng(3)).astype(settings.dtype)
 turned = batch._replace(positions=batch.positions @ rotation.T)
 (e, f), (e_turned, f_turned) = (energy_and_forces(params, b, problem.config) for b in (batch, turned))
 before, after = (features(params, b, problem.config)[-1] for b in (batch, turned))
