@@ -8,6 +8,7 @@ mini-batch is one chunk.
 import ctypes
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -23,7 +24,6 @@ from cormorant_np.optimizer import flatten
 PAIRS_PER_CHUNK = {"cpu": 2000, "gpu": 40_000}
 """Pairs of atoms in a chunk: few enough for memory, enough for NumPy's overhead; measured in docs/performance.md."""
 
-
 MALLOC_OPTIONS = {-1: 2**31 - 1, -2: 64 * 2**20, -3: 32 * 2**20, -8: 1}
 """Of glibc's mallopt: M_TRIM_THRESHOLD, M_TOP_PAD and M_MMAP_THRESHOLD in bytes, and M_ARENA_MAX."""
 
@@ -37,9 +37,15 @@ class Workers(NamedTuple):
 
 @contextmanager
 def workers(threads):
-    """A pool of threads with one BLAS thread each."""
+    """A pool of threads with one BLAS thread each.
+
+    They do not warn of overflow: what has overflowed is not finite, and whoever uses the numbers says so once.
+    """
     keep_freed_memory()
-    with threadpool_limits(limits=1, user_api="blas"), ThreadPoolExecutor(threads) as pool:
+    quiet = {"over": "ignore", "invalid": "ignore"}
+    one_blas_thread = threadpool_limits(limits=1, user_api="blas")
+    pool = ThreadPoolExecutor(threads, initializer=partial(np.seterr, **quiet))
+    with np.errstate(**quiet), one_blas_thread, pool:
         yield Workers(pool.map if threads > 1 else map, threads)
 
 

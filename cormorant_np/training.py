@@ -98,6 +98,7 @@ def with_tuned_gain(settings, problem):
     host_batch = data.Batch(*(to_host(array) for array in batch))
     gain, table = tune_gain(problem.config, host_batch, np.random.default_rng(settings.seed))
     print(format_table(table))
+    print(f"The gain is {gain:.3g}. Training often explodes near it; see docs/instabilities.md before you use it.")
     config = dataclasses.replace(problem.config, gain=gain)
     return dataclasses.replace(settings, gain=gain), problem._replace(config=config)
 

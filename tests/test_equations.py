@@ -32,12 +32,18 @@ def test_code_tests_and_notebooks_exist(row):
         path, function = node_id.split("::")
         tree = ast.parse((ROOT / path).read_text())
         assert function in {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
-    for path in re.findall(r"`([^`]+)`", notebook):
-        assert (ROOT / path).is_file()
+    links = re.findall(r"\]\(([^)]+)\)", notebook)
+    assert links
+    for link in links:
+        assert (ROOT / "docs" / link).is_file()
 
 
-def test_every_equation_has_a_row():
-    assert {"(S1)", "(S2)", "(S3)", "(S4)", "(S5)"} <= {row[0] for row in rows()}
+@pytest.mark.parametrize("equation", ["S1", "S2", "S3", "S4", "S5"])
+def test_an_equation_stands_in_its_notebook(equation):
+    (notebook,) = [row[4] for row in rows() if row[0] == f"({equation})"]
+    sources = [ROOT / "docs" / link for link in re.findall(r"\]\(([^)]+)\)", notebook)]
+    tags = [tag for path in sources for tag in re.findall(r"\\tag\{([^}]+)\}", path.with_suffix(".py").read_text())]
+    assert any(equation in tag for tag in tags)
 
 
 def test_the_map_has_the_supplements_equations_and_sections():

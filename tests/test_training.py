@@ -178,10 +178,11 @@ def test_a_damaged_checkpoint_is_named(tmp_path):
         train(TINY, tmp_path, resume=True)
 
 
-@pytest.mark.filterwarnings("ignore::RuntimeWarning")
-def test_a_run_that_explodes_says_so_and_keeps_its_last_good_checkpoint(tmp_path):
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_run_that_explodes_says_so_and_keeps_its_last_good_checkpoint(tmp_path, threads):
     with pytest.raises(UserError, match=r"section 2\.1"):
-        train(dataclasses.replace(TINY, lr=1e4), tmp_path)
+        train(dataclasses.replace(TINY, lr=1e4, threads=threads), tmp_path)
     checkpoint = run_directory.load_arrays(tmp_path / "checkpoint.npz")
     assert all(np.isfinite(array).all() for name, array in checkpoint.items() if not name.startswith("progress."))
 
