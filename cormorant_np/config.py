@@ -34,7 +34,7 @@ CONVENTIONS = {
 }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Config:
     """Hyperparameters of the network (sections 1.3 to 1.6), and one field for each convention.
 
@@ -71,11 +71,11 @@ class Config:
     num_channels: int
     l_max: tuple
     l_max_sh: tuple
-    max_power: int
-    num_frequencies: int
-    message_passing_input: bool
-    mlp_output: bool
-    num_hidden: int
+    max_power: int = 3
+    num_frequencies: int = 4
+    message_passing_input: bool = False
+    mlp_output: bool = False
+    num_hidden: int = 256
 
     solid_harmonics: bool
     paired_radial_functions: bool
@@ -104,27 +104,46 @@ class Config:
             raise UserError("max_power must not be negative, and num_frequencies must be at least 1.")
 
     @classmethod
-    def md17(cls, species=(1, 6, 8), charge_scale=8, convention="supplement", **fields):
-        """The MD17 network of section 2; any field may be given by name.
+    def md17(
+        cls,
+        species=(1, 6, 8),
+        charge_scale=8,
+        num_channels=16,
+        l_max=(3, 3, 3, 3),
+        l_max_sh=(3, 3, 3, 3),
+        convention="supplement",
+        **fields,
+    ):
+        """The MD17 network of section 2; any other field may be given by name.
 
         Raises
         ------
         UserError
             If a value makes no sense or the convention is unknown.
         """
-        return _preset(species=species, charge_scale=charge_scale, convention=convention, **fields)
+        return cls(
+            species=species,
+            charge_scale=charge_scale,
+            num_channels=num_channels,
+            l_max=l_max,
+            l_max_sh=l_max_sh,
+            **{**_fields_of(convention), **fields},
+        )
 
     @classmethod
-    def qm9(cls, species=(1, 6, 7, 8, 9), charge_scale=9, convention="supplement", **fields):
-        """The QM9 network of section 2, whose last layer has ℓ = 0 alone; any field may be given by name.
-
-        Raises
-        ------
-        UserError
-            If a value makes no sense or the convention is unknown.
-        """
-        qm9 = {"l_max": (3, 3, 3, 0), "l_max_sh": (3, 3, 3, 0), "message_passing_input": True, "mlp_output": True}
-        return _preset(species=species, charge_scale=charge_scale, convention=convention, **{**qm9, **fields})
+    def qm9(
+        cls,
+        species=(1, 6, 7, 8, 9),
+        charge_scale=9,
+        num_channels=16,
+        l_max=(3, 3, 3, 0),
+        l_max_sh=(3, 3, 3, 0),
+        convention="supplement",
+        **fields,
+    ):
+        """The QM9 network of section 2, whose last layer has ℓ = 0 alone; otherwise as `md17`."""
+        fields = {"message_passing_input": True, "mlp_output": True, **fields}
+        return cls.md17(species, charge_scale, num_channels, l_max, l_max_sh, convention, **fields)
 
     @property
     def num_layers(self):
@@ -141,17 +160,7 @@ class Config:
         return self.l_max[s - 1] if s > 0 else 0
 
 
-def _preset(convention, **fields):
+def _fields_of(convention):
     if convention not in CONVENTIONS:
         raise UserError(f"The convention must be one of {list(CONVENTIONS)}, not {convention!r}.")
-    hyperparameters = {
-        "num_channels": 16,
-        "l_max": (3, 3, 3, 3),
-        "l_max_sh": (3, 3, 3, 3),
-        "max_power": 3,
-        "num_frequencies": 4,
-        "message_passing_input": False,
-        "mlp_output": False,
-        "num_hidden": 256,
-    }
-    return Config(**{**hyperparameters, **CONVENTIONS[convention], **fields})
+    return CONVENTIONS[convention]
