@@ -112,11 +112,9 @@ def main(arguments=None):
         return 130
     result = summarise(run_dir, **{name: getattr(settings, name) for name in MAY_CHANGE})
     unit = result["unit"]
-    print(
-        f"test MAE {with_mev(result['test_mae'], unit)}, RMSE {with_mev(result['test_rmse'], unit)}, on "
-        f"{result['num_test']} molecules with the model of epoch {result['best_epoch']}; predicting the mean of the "
-        f"training energies has a MAE of {with_mev(result['baseline_mae'], unit)}"
-    )
+    print(f"test MAE {with_mev(result['test_mae'], unit)}, RMSE {with_mev(result['test_rmse'], unit)}")
+    print(f"  on {result['num_test']} molecules, with the model of epoch {result['best_epoch']}")
+    print(f"predicting the mean of the training energies: MAE {with_mev(result['baseline_mae'], unit)}")
     print(f"plots: {run_dir / 'learning_curve.png'}, {run_dir / 'predictions.png'}")
     return 0
 
