@@ -23,6 +23,7 @@ from cormorant_np.output_network import invariants_backward, invariants_forward,
 from cormorant_np.radial import mask_backward, mask_forward
 from cormorant_np.spherical_harmonics import normalise, normalise_backward
 from cormorant_np.vertex_network import (
+    aggregate_backward,
     aggregate_forward,
     edge_to_vertex_backward,
     edge_to_vertex_forward,
@@ -263,9 +264,14 @@ def naive_aggregate_backward(d_out, cache):
 pairs = random_complex(4, 2, 1, 3, 3)  # p, channel, molecule, j, i
 show(backward_errors(aggregate, naive_aggregate_backward, [pairs, features], rng))
 
+out, cache = aggregate(pairs, features)
+d_out = random_complex(*out.shape)
+for ours, naive in zip(aggregate_backward(d_out, pairs, features), naive_aggregate_backward(d_out, cache), strict=True):
+    np.testing.assert_allclose(ours, naive)
+
 # %% [markdown]
-# The library's `aggregate_backward` does the same with matrix products. It is checked as a part of the vertex
-# network: these are the errors for $G$, $F$ and the weights.
+# The library's `aggregate_backward` does the same with matrix products. The whole vertex network is next: these are
+# the errors for $G$, $F$ and the weights.
 
 # %%
 couple = coupling(1, 1, 1, config.vertex_order, "float64", "cpu")
