@@ -78,7 +78,8 @@ def force_errors(run_dir, split="test", device=None, threads=None):
 
     Returns
     -------
-    dict with energy_mae, energy_rmse and, if the data have forces, force_mae and force_rmse over all components
+    dict with energy_mae, energy_rmse and, if the data have forces, force_mae and force_rmse over all components; the
+    errors of another target of QM9, named by `what`, are under energy_mae and energy_rmse too
     """
     settings, problem, params = load_run(run_dir, device=device, threads=threads)
     indices = problem.splits[split]
@@ -94,7 +95,8 @@ def force_errors(run_dir, split="test", device=None, threads=None):
             if problem.dataset.forces is not None:
                 error = to_host(force) * problem.scale - problem.dataset.forces[part][:, : force.shape[1]]
                 forces.append(error[to_host(batch.charges) > 0])
-    result = {"split": split, "num_molecules": len(indices), "unit": problem.dataset.unit}
+    what = settings.target if settings.dataset.startswith("qm9") else "energy"
+    result = {"split": split, "what": what, "num_molecules": len(indices), "unit": problem.dataset.unit}
     for name, errors in (("energy", energies), ("force", forces)):
         if errors:
             errors = np.concatenate(errors).astype(np.float64)
@@ -118,7 +120,8 @@ def main(arguments=None):
         return 0
     unit = result["unit"]
     print(f"{result['num_molecules']} {result['split']} molecules of {options.run_dir}, best model")
-    print(f"energies  MAE {with_mev(result['energy_mae'], unit)}   RMSE {with_mev(result['energy_rmse'], unit)}")
+    mae, rmse = (with_mev(result[f"energy_{error}"], unit) for error in ("mae", "rmse"))
+    print(f"{result['what']:8s}  MAE {mae}   RMSE {rmse}")
     if "force_mae" in result:
         print(f"forces    MAE {result['force_mae']:.4g} {unit}/Å   RMSE {result['force_rmse']:.4g} {unit}/Å")
     return 0

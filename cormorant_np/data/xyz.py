@@ -8,7 +8,9 @@ from cormorant_np.errors import UserError
 
 ELEMENTS = (
     "H He Li Be B C N O F Ne Na Mg Al Si P S Cl Ar K Ca Sc Ti V Cr Mn Fe Co Ni Cu Zn Ga Ge As Se Br Kr "
-    "Rb Sr Y Zr Nb Mo Tc Ru Rh Pd Ag Cd In Sn Sb Te I Xe"
+    "Rb Sr Y Zr Nb Mo Tc Ru Rh Pd Ag Cd In Sn Sb Te I Xe Cs Ba La Ce Pr Nd Pm Sm Eu Gd Tb Dy Ho Er Tm Yb Lu Hf Ta W Re "
+    "Os Ir Pt Au Hg Tl Pb Bi Po At Rn Fr Ra Ac Th Pa U Np Pu Am Cm Bk Cf Es Fm Md No Lr Rf Db Sg Bh Hs Mt Ds Rg Cn Nh "
+    "Fl Mc Lv Ts Og"
 )
 CHARGES = {symbol: charge for charge, symbol in enumerate(ELEMENTS.split(), start=1)}
 
@@ -115,5 +117,5 @@ def _atom(path, number, line):
     if len(position) < 3 or not np.isfinite(position).all():
         raise UserError(f"{path}, line {number}: an element and x, y, z in Å are needed here, not '{line.strip()}'.")
     if symbol not in CHARGES:
-        raise UserError(f"{path}, line {number}: there is no element '{symbol}' among those known, H to Xe.")
+        raise UserError(f"{path}, line {number}: there is no element '{symbol}' among those known, H to Og.")
     return CHARGES[symbol], position
