@@ -33,11 +33,10 @@ def edge_network_forward(edges, features, radial, mask, weights):
     dots, dots_cache = dot_products_forward(features)
     shared = xp.concatenate([dots, radial])
     own_weights, shared_weights = _stack(weights, len(edges), len(radial), len(shared))
-    num_own = len(own_weights)
-    matrix = (len(weights), mask.shape[0], -1)
-    mixed = (shared_weights @ shared.reshape(len(shared), -1)).reshape(matrix)
-    if num_own:
-        mixed[:num_own] += own_weights @ edges[:num_own].reshape(num_own, *matrix[1:])
+    own = edges[: len(own_weights)]
+    num_channels, num_pairs = len(mask), mask[0].size
+    mixed = (shared_weights @ shared.reshape(-1, num_pairs)).reshape(len(weights), num_channels, num_pairs)
+    mixed[: len(own)] += own_weights @ own.reshape(len(own), num_channels, num_pairs)
     mixed = mixed.reshape(len(weights), *mask.shape)
     return mixed * mask, (edges, shared, radial, mask, mixed, weights, own_weights, shared_weights, dots_cache)
 
@@ -53,16 +52,17 @@ def edge_network_backward(d_new_edges, cache):
     xp = get_array_module(shared)
     num_own, num_dots = len(own_weights), len(shared) - len(radial)
     d_mask = (mixed.real * d_new_edges.real + mixed.imag * d_new_edges.imag).sum(axis=0)
-    d_mixed = (d_new_edges * mask).reshape(len(shared_weights), -1)
+    d_mixed = d_new_edges * mask
 
-    d_shared_weights = d_mixed @ shared.reshape(len(shared), -1).conj().T
-    d_shared = (shared_weights.conj().T @ d_mixed).reshape(shared.shape)
+    by_pair = (num_own, len(mask), mask[0].size)
+    own, d_own = edges[:num_own].reshape(by_pair), d_mixed[:num_own].reshape(by_pair)
+    d_own_weights = d_own @ own.conj().swapaxes(1, 2)
     d_edges = xp.zeros_like(edges)
-    d_own_weights = xp.zeros_like(own_weights)
-    if num_own:
-        own, d_own = (x[:num_own].reshape(num_own, len(mask), -1) for x in (edges, d_mixed.reshape(mixed.shape)))
-        d_own_weights = d_own @ own.conj().swapaxes(1, 2)
-        d_edges[:num_own] = (own_weights.conj().swapaxes(1, 2) @ d_own).reshape(edges[:num_own].shape)
+    d_edges[:num_own] = (own_weights.conj().swapaxes(1, 2) @ d_own).reshape(num_own, *mask.shape)
+
+    d_all = d_mixed.reshape(len(shared_weights), -1)
+    d_shared_weights = d_all @ shared.reshape(len(shared), -1).conj().T
+    d_shared = (shared_weights.conj().T @ d_all).reshape(shared.shape)
     d_features = dot_products_backward(d_shared[:num_dots], dots_cache)
     d_weights = _unstack(d_own_weights, d_shared_weights, weights)
     return d_edges, d_features, d_shared[num_dots:], d_mask, d_weights
