@@ -1,8 +1,8 @@
 """Is it exact? A report on derivatives, covariance and invariance: python -m cormorant_np.check
 
-It checks the paper's network with random weights (--preset, --convention, --gain) or a trained run (--run-dir), on
-frames of ethanol, on the run's data or on molecules of your own (--molecules FILE.xyz), in double precision. It exits
-with 0 if all errors are below their limits, else with 1.
+It checks the paper's network or a variation of it with random weights (--preset, --convention, --l-max and so on), or a
+trained run (--run-dir), on frames of ethanol, on the run's data or on molecules of your own (--molecules FILE.xyz), in
+double precision. It exits with 0 if all errors are below their limits, else with 1.
 """
 
 import argparse
@@ -19,6 +19,7 @@ from cormorant_np.errors import UserError, run_command
 from cormorant_np.exactness import report
 from cormorant_np.gain import format_table, parse_gain, tune_gain
 from cormorant_np.model import init_params
+from cormorant_np.problem import layers
 
 PRESETS = {"md17": Config.md17, "qm9": Config.qm9}
 NUM_MOLECULES = 3
@@ -34,6 +35,9 @@ def build_parser():
     add("--preset", choices=list(PRESETS), default="md17", help="the paper's network for this data set; default md17")
     add("--convention", choices=list(CONVENTIONS), help="default supplement; see docs/differences.md")
     add("--gain", type=parse_gain, help="g of section 1.6, or auto to tune it and print the table")
+    add("--num-channels", type=int, default=16, help="n_c; default 16")
+    add("--num-layers", type=int, default=4, help="S; default 4")
+    add("--l-max", type=int, default=3, help="L of every layer; default 3")
     add("--run-dir", type=Path, help="check the best model of this run")
     add("--molecules", type=Path, help=f"an .xyz file; its first {NUM_MOLECULES} molecules are used")
     add("--seed", type=int, default=0, help="of weights, directions and rotations; default 0")
@@ -67,7 +71,11 @@ def random_network(options, rng):
         read_molecules(options.molecules) if options.molecules else sample_molecules(data.load("sample"))
     )
     preset = PRESETS[options.preset]
-    config = preset(convention=options.convention or "supplement")
+    config = preset(
+        convention=options.convention or "supplement",
+        num_channels=options.num_channels,
+        **layers(options.preset, options.num_layers, options.l_max),
+    )
     if options.molecules:
         species = sorted({int(z) for z in np.unique(charges)} - {0})
         config = dataclasses.replace(config, species=species, charge_scale=max(species))

@@ -112,11 +112,16 @@ def network(settings, dataset):
     if settings.gain not in (None, "auto"):
         fields["gain"] = settings.gain
     if settings.dataset.startswith("qm9"):
-        l_max = (settings.l_max,) * (settings.num_layers - 1) + (0,)
-        return Config.qm9(l_max=l_max, l_max_sh=l_max, **fields)
-    l_max = (settings.l_max,) * settings.num_layers
+        return Config.qm9(**fields, **layers("qm9", settings.num_layers, settings.l_max))
     species = sorted({int(z) for z in np.unique(dataset.charges)} - {0})
-    return Config.md17(species=species, charge_scale=max(species), l_max=l_max, l_max_sh=l_max, **fields)
+    fields |= layers("md17", settings.num_layers, settings.l_max)
+    return Config.md17(species=species, charge_scale=max(species), **fields)
+
+
+def layers(preset, num_layers, l_max):
+    """`l_max` and `l_max_sh` of every layer: the same for all, but that QM9's last one has scalars alone."""
+    by_layer = (l_max,) * num_layers if preset == "md17" else (l_max,) * (num_layers - 1) + (0,)
+    return {"l_max": by_layer, "l_max_sh": by_layer}
 
 
 def minibatch(problem, indices):

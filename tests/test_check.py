@@ -126,6 +126,15 @@ def test_the_command_prints_the_published_count_and_exits_with_0(capsys, tmp_pat
     assert {file.name for file in tmp_path.iterdir()} == {"covariance_errors.png", "activation_means.png"}
 
 
+@pytest.mark.parametrize("preset, l_max", [("md17", [2, 2]), ("qm9", [2, 0])])
+def test_the_command_on_a_variation_of_a_preset(capsys, preset, l_max):
+    variation = "--num-layers 2 --l-max 2 --num-channels 3".split()
+    assert check.main(["--preset", preset, "--json", *variation]) == 0
+    config = json.loads(capsys.readouterr().out)["config"]
+    assert config["l_max"] == config["l_max_sh"] == l_max
+    assert config["num_channels"] == 3
+
+
 def test_the_command_on_a_run_and_on_molecules(capsys, tmp_path, rng):
     config = small_config()
     network = {**vars(config), "l_max": list(config.l_max)}
