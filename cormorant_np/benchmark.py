@@ -81,7 +81,7 @@ def make_functions(options):
     rng, config, charges = np.random.default_rng(0), network(options), charges_of(options)
     positions = jittered_grid(len(charges), options.batch_size, rng)
     host = data.make_batch(np.tile(charges, (options.batch_size, 1)), positions, config, options.dtype)
-    batch = data.Batch(*(to_device(array, options.device) for array in host))
+    batch = data.batch.to_device(host, options.device)
     targets = to_device(rng.standard_normal(options.batch_size).astype(options.dtype), options.device)
     like = model.init_params(config, rng, np.dtype(options.dtype))
     vector = to_device(flatten(like), options.device)

@@ -155,6 +155,10 @@ class Config:
         """Number of complex radial functions η_(k, n)."""
         return (self.max_power + 1) * self.num_frequencies
 
+    def num_scalars(self, s):
+        """Invariant scalars of layer s (section 1.5): of each channel Re ξ_0, Im ξ_0, and ξ_1 and ξ_2 for every ℓ."""
+        return (2 + 2 * (self.l_max[s] + 1)) * self.num_channels
+
     def layer_l_max(self, s):
         """L of the activations F^s that enter layer s: the input has scalars alone."""
         return self.l_max[s - 1] if s > 0 else 0

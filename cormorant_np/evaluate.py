@@ -57,8 +57,7 @@ def summarise(run_dir, **changes):
     result = {
         "dataset": problem.dataset.name,
         "unit": problem.dataset.unit,
-        "test_mae": float(np.abs(errors).mean()),
-        "test_rmse": float(np.sqrt((errors**2).mean())),
+        **mae_and_rmse("test", errors),
         "baseline_mae": float(np.abs(test - train.mean()).mean()),
         "valid_mae": best["valid_mae"],
         "best_epoch": best["epoch"],
@@ -95,14 +94,17 @@ def force_errors(run_dir, split="test", device=None, threads=None):
             if problem.dataset.forces is not None:
                 error = to_host(force) * problem.scale - problem.dataset.forces[part][:, : force.shape[1]]
                 forces.append(error[to_host(batch.charges) > 0])
-    what = settings.target if settings.dataset.startswith("qm9") else "energy"
+    what = settings.target if settings.is_qm9 else "energy"
     result = {"split": split, "what": what, "num_molecules": len(indices), "unit": problem.dataset.unit}
     for name, errors in (("energy", energies), ("force", forces)):
         if errors:
-            errors = np.concatenate(errors).astype(np.float64)
-            result[f"{name}_mae"] = float(np.abs(errors).mean())
-            result[f"{name}_rmse"] = float(np.sqrt((errors**2).mean()))
+            result |= mae_and_rmse(name, np.concatenate(errors).astype(np.float64))
     return result
+
+
+def mae_and_rmse(name, errors):
+    """Mean absolute and root mean square error, under `name`_mae and `name`_rmse."""
+    return {f"{name}_mae": float(np.abs(errors).mean()), f"{name}_rmse": float(np.sqrt((errors**2).mean()))}
 
 
 def main(arguments=None):

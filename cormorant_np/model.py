@@ -67,7 +67,7 @@ def _init_input(config, rng):
 
 
 def _init_output(config, rng):
-    num_scalars = sum((2 + 2 * (l_max + 1)) * config.num_channels for l_max in config.l_max)
+    num_scalars = sum(config.num_scalars(s) for s in range(config.num_layers))
     if not config.mlp_output:
         weight, bias = _init_linear(rng, 1, num_scalars)
         return {"output.weight": weight[0], "output.bias": bias}
@@ -206,7 +206,7 @@ def backward(d_energy, cache):
     end = len(d_scalars)
     for s in reversed(range(config.num_layers)):
         layer_cache, invariants_cache = cache.layers[s]
-        start = end - (2 + 2 * (config.l_max[s] + 1)) * config.num_channels
+        start = end - config.num_scalars(s)
         d_features = d_features + invariants_backward(d_scalars[start:end], invariants_cache)
         d_edges, d_features, d_r, d_y = layer_backward(d_edges, d_features, layer_cache, s, grads)
         d_distances += d_r

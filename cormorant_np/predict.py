@@ -10,12 +10,13 @@ from pathlib import Path
 import numpy as np
 
 from cormorant_np import data, run_directory
-from cormorant_np.backend import check_device, choose_device, to_device, to_host
+from cormorant_np.backend import check_device, choose_device, to_host
 from cormorant_np.config import Config
 from cormorant_np.data.qm9 import free_atoms
 from cormorant_np.data.xyz import ELEMENTS, read_xyz
 from cormorant_np.errors import UserError, run_command
 from cormorant_np.parallel import predict, predict_with_forces, workers
+from cormorant_np.training import read_settings
 
 SYMBOLS = dict(enumerate(ELEMENTS.split(), start=1))
 BATCH_SIZE = 100
@@ -43,7 +44,7 @@ def predict_molecules(run_dir, molecules, forces=False, device="cpu", threads=1)
     """
     check_device(device)
     content = run_directory.read_json(Path(run_dir) / "config.json")
-    config, settings = Config(**content["network"]), content["settings"]
+    config, settings = Config(**content["network"]), read_settings(run_dir)
     check_elements(molecules, config)
     params = run_directory.load_arrays(Path(run_dir) / "best.npz", device)
     energies, all_forces = [], []
@@ -51,8 +52,8 @@ def predict_molecules(run_dir, molecules, forces=False, device="cpu", threads=1)
         for start in range(0, len(molecules), BATCH_SIZE):
             part = molecules[start : start + BATCH_SIZE]
             charges, positions = data.pad(part)
-            host = data.make_batch(charges, positions, config, np.dtype(settings["dtype"]))
-            batch = data.Batch(*(to_device(array, device) for array in host))
+            host = data.make_batch(charges, positions, config, np.dtype(settings.dtype))
+            batch = data.batch.to_device(host, device)
             if forces:
                 scaled, scaled_forces = predict_with_forces(params, batch, config, pool)
                 scaled_forces = to_host(scaled_forces) * content["scale"]
@@ -61,8 +62,8 @@ def predict_molecules(run_dir, molecules, forces=False, device="cpu", threads=1)
                 scaled = predict(params, batch, config, pool)
                 all_forces += [None] * len(part)
             part_energies = to_host(scaled).astype(np.float64) * content["scale"] + content["mean"]
-            if settings["dataset"].startswith("qm9"):
-                part_energies += free_atoms(charges, settings["target"])
+            if settings.is_qm9:
+                part_energies += free_atoms(charges, settings.target)
             energies += part_energies.tolist()
     return energies, all_forces
 

@@ -40,6 +40,11 @@ class Settings:
     device: str = "cpu"
     threads: int = 2
 
+    @property
+    def is_qm9(self):
+        """Whether the data are QM9 or its sample, with one of its targets."""
+        return self.dataset.startswith("qm9")
+
     def __post_init__(self):
         for name in ("epochs", "batch_size", "num_channels", "num_layers", "threads"):
             if getattr(self, name) < 1:
@@ -98,7 +103,7 @@ def prepare(settings, splits=None):
         dataset=dataset,
         splits=splits,
         config=config,
-        batch=data.Batch(*(to_device(array, settings.device) for array in batch)),
+        batch=data.batch.to_device(batch, settings.device),
         num_atoms=(dataset.charges > 0).sum(axis=1),
         targets=to_device(targets, settings.device),
         mean=mean,
@@ -111,7 +116,7 @@ def network(settings, dataset):
     fields = {"num_channels": settings.num_channels, "convention": settings.convention}
     if settings.gain not in (None, "auto"):
         fields["gain"] = settings.gain
-    if settings.dataset.startswith("qm9"):
+    if settings.is_qm9:
         return Config.qm9(**fields, **layers("qm9", settings.num_layers, settings.l_max))
     species = sorted({int(z) for z in np.unique(dataset.charges)} - {0})
     fields |= layers("md17", settings.num_layers, settings.l_max)

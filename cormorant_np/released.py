@@ -188,7 +188,7 @@ def _mlp_names(ours, released):
 def scalar_order(config):
     """For each of the released code's scalars, the index of ours (section 1.5)."""
     c = config.num_channels
-    sizes = [(2 + 2 * (l_max + 1)) * c for l_max in config.l_max]
+    sizes = [config.num_scalars(s) for s in range(config.num_layers)]
     ours = np.split(np.arange(sum(sizes)), np.cumsum(sizes)[:-1])
     by_kind = [layer.reshape(-1, 2, c) for layer in ours]
     kinds = range(2 + max(config.l_max))

@@ -74,7 +74,7 @@ def new_settings(given):
 
 def default_run_dir(settings):
     """runs/DATASET-MOLECULE, or runs/DATASET-TARGET for QM9."""
-    what = settings.target if settings.dataset.startswith("qm9") else settings.molecule
+    what = settings.target if settings.is_qm9 else settings.molecule
     return Path("runs") / f"{settings.dataset}-{what}"
 
 

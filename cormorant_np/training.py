@@ -27,7 +27,7 @@ class RunState(NamedTuple):
     epoch, step : finished epochs, and finished steps in the present one
     error_sum : Σ |error| of the present epoch's training molecules so far, scaled like the targets; on the device
     seconds : time spent in the present epoch
-    best_epoch, best_error : the epoch with the smallest validation error
+    best_error : the smallest validation error so far
     """
 
     vector: np.ndarray
@@ -36,7 +36,6 @@ class RunState(NamedTuple):
     step: int
     error_sum: np.ndarray
     seconds: float
-    best_epoch: int
     best_error: float
 
 
@@ -45,7 +44,7 @@ def start(settings, problem):
     params = model.init_params(problem.config, np.random.default_rng(settings.seed), np.dtype(settings.dtype))
     vector = to_device(flatten(params), settings.device)
     zero = get_array_module(vector).zeros((), dtype=vector.dtype)
-    return RunState(vector, init_state(vector), 0, 0, zero, 0.0, 0, np.inf), params
+    return RunState(vector, init_state(vector), 0, 0, zero, 0.0, np.inf), params
 
 
 def train(settings, run_dir, resume=False):
@@ -143,7 +142,7 @@ def end_epoch(state, like, problem, settings, run_dir, pool):
     valid_error = float(np.abs(errors).mean()) if len(errors) else train_error
     epoch = state.epoch + 1
     if valid_error < state.best_error:
-        state = state._replace(best_epoch=epoch, best_error=valid_error)
+        state = state._replace(best_error=valid_error)
         run_directory.save_arrays(run_dir / "best.npz", params)
     row = {
         "epoch": epoch,

@@ -2,6 +2,7 @@
 
 import importlib
 import inspect
+import signal
 import sys
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 from scipy.special import sph_harm_y
 
+from cormorant_np import training
 from cormorant_np.clebsch_gordan import table
 from cormorant_np.config import Config
 from cormorant_np.data import make_batch
@@ -157,3 +159,16 @@ def spin(l):
     m = np.arange(-l, l)
     raising = np.diag(np.sqrt(l * (l + 1) - m * (m + 1)), -1)
     return (raising + raising.T) / 2, (raising - raising.T) / 2j, np.diag(np.arange(-l, l + 1))
+
+
+def press_ctrl_c_after(monkeypatch, num_steps):
+    """Send this process a SIGINT in the middle of a training step."""
+    real_step, calls = training.train_step, []
+
+    def step(*arguments):
+        calls.append(1)
+        if len(calls) == num_steps:
+            signal.raise_signal(signal.SIGINT)
+        return real_step(*arguments)
+
+    monkeypatch.setattr(training, "train_step", step)

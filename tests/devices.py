@@ -1,9 +1,7 @@
 """The same on two devices: for tests with a stand-in for CuPy, and for tests on a GPU."""
 
-import signal
-
 import numpy as np
-from conftest import ETHANOL, FORMALDEHYDE, WATER, assert_close, batch_of, random_params
+from conftest import ETHANOL, FORMALDEHYDE, WATER, assert_close, batch_of, press_ctrl_c_after, random_params
 
 from cormorant_np import model, parallel, run_directory, training
 from cormorant_np.backend import to_device, to_host
@@ -76,15 +74,7 @@ def best_parameters(run_dir):
 
 def train_and_resume(run_dir, monkeypatch, devices, num_steps=4, **fields):
     """Train on the first device, press Ctrl-C in the middle of an epoch, and resume on the second."""
-    real_step, calls = training.train_step, []
-
-    def step(*arguments):
-        calls.append(1)
-        if len(calls) == num_steps:
-            signal.raise_signal(signal.SIGINT)
-        return real_step(*arguments)
-
     with monkeypatch.context() as context:
-        context.setattr(training, "train_step", step)
+        press_ctrl_c_after(context, num_steps)
         assert not training.train(settings(device=devices[0], **fields), run_dir)
     assert training.train(settings(device=devices[1], **fields), run_dir, resume=True)

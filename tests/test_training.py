@@ -2,10 +2,10 @@
 
 import dataclasses
 import json
-import signal
 
 import numpy as np
 import pytest
+from conftest import press_ctrl_c_after
 
 from cormorant_np import data, run_directory, training
 from cormorant_np.errors import UserError
@@ -25,19 +25,6 @@ def finished(tmp_path_factory):
     assert train(TINY, run_dir)
     summarise(run_dir)
     return run_dir
-
-
-def press_ctrl_c_after(monkeypatch, num_steps):
-    """Send this process a SIGINT in the middle of a training step."""
-    real_step, calls = training.train_step, []
-
-    def step(*arguments):
-        calls.append(1)
-        if len(calls) == num_steps:
-            signal.raise_signal(signal.SIGINT)
-        return real_step(*arguments)
-
-    monkeypatch.setattr(training, "train_step", step)
 
 
 @pytest.mark.parametrize("num_steps", [1, 3, 5])

@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from cormorant_np import backend
 from cormorant_np.errors import UserError
 
 MIN_DISTANCE = 1e-3  # Å; no two nuclei come this close, and r^-3 in the radial functions would swamp everything else
@@ -71,6 +72,11 @@ def _check_distances(charges, positions):
                 f"Atoms {j} and {i} of molecule {molecule} are at the same place (closer than {MIN_DISTANCE:g} Å): "
                 "correct the positions, or remove the molecule."
             )
+
+
+def to_device(batch, device):
+    """A batch on "cpu" or "gpu", given on the host."""
+    return Batch(*(backend.to_device(array, device) for array in batch))
 
 
 def take(batch, indices):
