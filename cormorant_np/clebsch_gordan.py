@@ -15,11 +15,7 @@ import numpy as np
 import scipy.sparse
 
 from cormorant_np.backend import to_device
-
-
-def block(l):
-    """The rows of weight ℓ in an SO(3)-vector whose row ℓ² + ℓ + m holds component (ℓ, m)."""
-    return slice(l * l, (l + 1) ** 2)
+from cormorant_np.pairs import pair_indices
 
 
 def exact(l1, m1, l2, m2, l, m):
@@ -87,7 +83,7 @@ def coupling(l_in, l_sh, l_out, order, dtype, device):
     device : "cpu" or "gpu"
     """
     num_in, num_sh = (l_in + 1) ** 2, (l_sh + 1) ** 2
-    squares = _symmetric_index(num_in)
+    _, _, squares = pair_indices(num_in, "cpu")
     columns = {
         "aggregate": np.arange(num_sh * num_in).reshape(num_sh, num_in),
         "identity": num_sh * num_in + np.arange(num_in)[None],
@@ -108,13 +104,6 @@ def coupling(l_in, l_sh, l_out, order, dtype, device):
     num_columns = (num_sh + 1) * num_in + num_in * (num_in + 1) // 2
     matrix = scipy.sparse.csr_matrix((np.array(values, dtype), (rows, cols)), shape=(row, num_columns))
     return Coupling(to_device(matrix, device), to_device(matrix.T.tocsr(), device), tuple(num_paths), tuple(fold))
-
-
-def _symmetric_index(n):
-    """(n, n) integers that number the pairs p ≤ q row by row, the same for (p, q) and (q, p)."""
-    index = np.zeros((n, n), dtype=int)
-    index[np.triu_indices(n)] = np.arange(n * (n + 1) // 2)
-    return np.maximum(index, index.T)
 
 
 def _paths_and_fold(l, l_in, l_sh, order):

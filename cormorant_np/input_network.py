@@ -2,7 +2,9 @@
 
 from cormorant_np.backend import get_array_module
 from cormorant_np.mlp import linear_backward, linear_forward, mlp_backward, mlp_forward
+from cormorant_np.pairs import spread, spread_backward
 from cormorant_np.radial import mask_backward, mask_forward, radial_backward, radial_forward
+from cormorant_np.real_form import join, split
 
 FIXED_CUTOFF, FIXED_WIDTH = 1.73, 0.2
 """In Å: where the released code's messages end, and how softly."""
@@ -104,8 +106,10 @@ def message_passing_forward(params, atom_features, geometry, config):
     if config.filtered_messages:
         weights, weights_cache = filter_forward(params, geometry, config)
     else:
-        weights, weights_cache = mask_forward(params["input.cutoff"], params["input.width"], geometry, config)
-    messages = (weights * atom_features[:, :, :, None]).sum(axis=2)
+        cutoff, width = params["input.cutoff"][None], params["input.width"][None]
+        masks, weights_cache = mask_forward(cutoff, width, geometry, config)
+        weights = masks[0]
+    messages = (spread(weights) * atom_features[:, :, :, None]).sum(axis=2)
     hidden = xp.concatenate([messages, atom_features])
     y, mlp_cache = mlp_forward(params, "input.mlp", hidden, config.negative_slope)
     y = y * geometry.atoms
@@ -119,12 +123,12 @@ def message_passing_backward(d_features, cache):
     d_y = xp.stack([d_features[0].real, d_features[0].imag], axis=1).reshape(-1, *geometry.atoms.shape)
     grads, d_hidden = mlp_backward(d_y * geometry.atoms, mlp_cache)
     d_messages = d_hidden[: len(atom_features)]
-    d_weights = d_messages[:, :, None, :] * atom_features[:, :, :, None]
+    d_weights = spread_backward(d_messages[:, :, None, :] * atom_features[:, :, :, None])
     if config.filtered_messages:
         d_filter, d_distances = filter_backward(d_weights, weights_cache)
         return grads | d_filter, d_distances
-    d_cutoff, d_width, d_distances = mask_backward(d_weights.sum(axis=0, keepdims=True), weights_cache)
-    return grads | {"input.cutoff": d_cutoff, "input.width": d_width}, d_distances
+    d_cutoff, d_width, d_distances = mask_backward(d_weights.sum(axis=0)[None, None], weights_cache)
+    return grads | {"input.cutoff": d_cutoff[0], "input.width": d_width[0]}, d_distances
 
 
 def filter_forward(params, geometry, config):
@@ -136,16 +140,17 @@ def filter_forward(params, geometry, config):
 
     Returns
     -------
-    f : (3 N_species, B, N_j, N_i) real
+    f : (3 N_species, B, P) real
     cache
     """
     xp = get_array_module(geometry.distances)
-    radial, radial_cache = radial_forward(params["input.radial.kappa"], params["input.radial.phi"], geometry, config)
-    functions = xp.stack([radial.real, radial.imag], axis=1).reshape(-1, *geometry.distances.shape)
+    kappa, phi = params["input.radial.kappa"][None], params["input.radial.phi"][None]
+    radial, radial_cache = radial_forward(kappa, phi, geometry, config)
+    functions = split(radial[0], 1).reshape(-1, *geometry.distances.shape)
     mixed, linear_cache = linear_forward(params["input.filter.weight"], params["input.filter.bias"], functions)
-    cutoff, width = (xp.full(1, value, dtype=mixed.dtype) for value in (FIXED_CUTOFF, FIXED_WIDTH))
+    cutoff, width = (xp.full((1, 1), value, dtype=mixed.dtype) for value in (FIXED_CUTOFF, FIXED_WIDTH))
     soft, soft_cache = mask_forward(cutoff, width, geometry, config)
-    soft = soft * (geometry.distances < FIXED_CUTOFF)
+    soft = soft[0] * (geometry.distances < FIXED_CUTOFF)
     return mixed * soft, (mixed, soft, radial_cache, linear_cache, soft_cache, geometry)
 
 
@@ -154,13 +159,13 @@ def filter_backward(d_weights, cache):
     mixed, soft, radial_cache, linear_cache, soft_cache, geometry = cache
     d_weight, d_bias, d_functions = linear_backward(d_weights * soft, linear_cache)
     pairs = d_functions.reshape(-1, 2, *geometry.distances.shape)
-    d_kappa, d_phi, d_distances = radial_backward(pairs[:, 0] + 1j * pairs[:, 1], radial_cache)
-    d_soft = (d_weights * mixed).sum(axis=0, keepdims=True) * (geometry.distances < FIXED_CUTOFF)
-    _, _, d_soft_distances = mask_backward(d_soft, soft_cache)
+    d_kappa, d_phi, d_distances = radial_backward(join(pairs, 1)[None], radial_cache)
+    d_soft = (d_weights * mixed).sum(axis=0) * (geometry.distances < FIXED_CUTOFF)
+    _, _, d_soft_distances = mask_backward(d_soft[None, None], soft_cache)
     grads = {
         "input.filter.weight": d_weight,
         "input.filter.bias": d_bias,
-        "input.radial.kappa": d_kappa,
-        "input.radial.phi": d_phi,
+        "input.radial.kappa": d_kappa[0],
+        "input.radial.phi": d_phi[0],
     }
     return grads, d_distances + d_soft_distances

@@ -4,8 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from cormorant_np.backend import device_of, get_array_module
-from cormorant_np.clebsch_gordan import coupling, paths
+from cormorant_np.backend import get_array_module
 from cormorant_np.edge_network import edge_network_backward, edge_network_forward
 from cormorant_np.geometry import geometry_backward, geometry_forward
 from cormorant_np.input_network import input_network_backward, input_network_forward
@@ -17,11 +16,12 @@ from cormorant_np.output_network import (
 )
 from cormorant_np.radial import mask_backward, mask_forward, radial_backward, radial_forward
 from cormorant_np.vertex_network import (
-    edge_to_vertex_backward,
-    edge_to_vertex_forward,
+    directions_backward,
+    directions_forward,
     vertex_network_backward,
     vertex_network_forward,
 )
+from cormorant_np.weights import arrange_backward, arrange_forward, layer_coupling, num_edge_columns, num_paths
 
 START_CUTOFF, START_WIDTH = 1.73, 0.2  # Å, as in the released code
 
@@ -121,35 +121,9 @@ def _uniform(rng, shape, scale):
     return scale * (rng.uniform(-1, 1, shape) + 1j * rng.uniform(-1, 1, shape))
 
 
-def num_edge_columns(config, s, l):
-    """Columns of layer s's edge weight W_ℓ (S2): C for g^s, (L+1) C for d, the radial functions."""
-    c, l_in = config.num_channels, config.layer_l_max(s)
-    own = c if s > 0 and l <= config.l_max_sh[s - 1] else 0
-    dots = (l_in + 1) * c if l <= l_in else 0
-    return own + dots + config.num_radial
-
-
-def num_paths(config, s, l):
-    """K_ℓ: the incoming SO(3)-vectors per channel of layer s's vertex weight W_ℓ (S5)."""
-    l_in = config.layer_l_max(s)
-    return len(paths(l, config.l_max_sh[s], l_in)) + len(paths(l, l_in, l_in)) + (l <= l_in)
-
-
 def num_parameters(params):
     """Number of real parameters: a complex weight counts two."""
     return sum(p.size * (2 if np.issubdtype(p.dtype, np.complexfloating) else 1) for p in params.values())
-
-
-class Cache(NamedTuple):
-    """What the backward pass needs of a forward pass; `features` and the caches of the layers are lists over s."""
-
-    params: dict
-    config: object
-    geometry: tuple
-    input: tuple
-    features: list
-    layers: list
-    output: tuple
 
 
 def forward(params, batch, config):
@@ -166,22 +140,8 @@ def forward(params, batch, config):
     energy : (B,) real, in the units of the training targets
     cache
     """
-    xp = get_array_module(batch.positions)
-    geometry, geometry_cache = geometry_forward(batch.charges, batch.positions, config)
-    features, input_cache = input_network_forward(params, batch.charges, geometry, config)
-
-    edges = xp.empty((0, config.num_channels, *geometry.distances.shape), dtype=features.dtype)
-    all_features, all_scalars, caches = [], [], []
-    for s in range(config.num_layers):
-        edges, features, layer_cache = layer_forward(params, s, edges, features, geometry, config)
-        scalars, invariants_cache = invariants_forward(features, config)
-        all_features.append(features)
-        all_scalars.append(scalars)
-        caches.append((layer_cache, invariants_cache))
-
-    scalars = xp.concatenate(all_scalars)
-    energy, output_cache = output_network_forward(params, scalars, geometry.atoms, config)
-    return energy, Cache(params, config, geometry_cache, input_cache, all_features, caches, output_cache)
+    energy, cache = arranged_forward(arrange_forward(params, config), batch, config)
+    return energy, (cache, list(params))
 
 
 def backward(d_energy, cache):
@@ -197,91 +157,122 @@ def backward(d_energy, cache):
     grads : dict with the names and shapes of the parameters; dz = ∂/∂Re z + i ∂/∂Im z for complex ones
     d_positions : (B, N, 3) real
     """
-    config, geometry = cache.config, cache.geometry[0]
+    cache, names = cache
+    d_arranged, d_positions = arranged_backward(d_energy, cache)
+    grads = arrange_backward(d_arranged, cache.config)
+    return {name: grads[name] for name in names}, d_positions
+
+
+class Cache(NamedTuple):
+    """What the backward pass needs of a forward pass: caches of the parts; `features` and `layers` are lists over s.
+
+    `pairs` are the caches of all that depends on distances and directions alone: geometry, radial functions, masks.
+    """
+
+    config: object
+    pairs: tuple
+    input: tuple
+    features: list
+    layers: list
+    output: tuple
+
+
+def arranged_forward(weights, batch, config):
+    """`forward` from parameters that are arranged already, see `weights`."""
+    xp = get_array_module(batch.positions)
+    geometry, geometry_cache = geometry_forward(batch.charges, batch.positions, config)
+    features, input_cache = input_network_forward(weights, batch.charges, geometry, config)
+    radial, radial_cache = radial_forward(weights["radial.kappa"], weights["radial.phi"], geometry, config)
+    masks, mask_cache = mask_forward(weights["edge.cutoff"], weights["edge.width"], geometry, config)
+    directions = directions_forward(geometry.harmonics)
+
+    edges = xp.empty((0, config.num_channels, *geometry.distances.shape), dtype=features.dtype)
+    all_features, all_scalars, caches = [], [], []
+    for s in range(config.num_layers):
+        edges, features, layer_cache = layer_forward(
+            weights, s, edges, features, radial[s], masks[s], directions, config
+        )
+        scalars, invariants_cache = invariants_forward(features, config)
+        all_features.append(features)
+        all_scalars.append(scalars)
+        caches.append((layer_cache, invariants_cache))
+
+    scalars = xp.concatenate(all_scalars)
+    energy, output_cache = output_network_forward(weights, scalars, geometry.atoms, config)
+    pair_caches = (geometry_cache, radial_cache, mask_cache)
+    return energy, Cache(config, pair_caches, input_cache, all_features, caches, output_cache)
+
+
+def arranged_backward(d_energy, cache, positions=True):
+    """`backward`, with gradients in the arrangement of `weights`; without `positions`, None in the place of theirs."""
+    config = cache.config
+    geometry_cache, radial_cache, mask_cache = cache.pairs
     grads, d_scalars = output_network_backward(d_energy, cache.output)
 
     xp = get_array_module(d_energy)
-    d_distances, d_harmonics = xp.zeros_like(geometry.distances), xp.zeros_like(geometry.harmonics)
-    d_features, d_edges = 0, 0
+    d_radial, d_masks = [None] * config.num_layers, [None] * config.num_layers
+    d_features, d_edges, d_directions = 0, 0, 0
     end = len(d_scalars)
     for s in reversed(range(config.num_layers)):
         layer_cache, invariants_cache = cache.layers[s]
         start = end - config.num_scalars(s)
         d_features = d_features + invariants_backward(d_scalars[start:end], invariants_cache)
-        d_edges, d_features, d_r, d_y = layer_backward(d_edges, d_features, layer_cache, s, grads)
-        d_distances += d_r
-        d_harmonics += d_y
+        d_edges, d_features, d_radial[s], d_masks[s], d_y, d_weights = layer_backward(
+            d_edges, d_features, layer_cache, positions
+        )
+        d_directions = d_directions + d_y if positions else None
+        grads |= {f"layers.{s}.{name}": d for name, d in d_weights.items()}
         end = start
 
+    grads["radial.kappa"], grads["radial.phi"], d_distances = radial_backward(xp.stack(d_radial), radial_cache)
+    grads["edge.cutoff"], grads["edge.width"], d_r = mask_backward(xp.stack(d_masks), mask_cache)
+    d_distances += d_r
     input_grads, d_r = input_network_backward(d_features, cache.input)
     grads |= input_grads
-    d_positions = geometry_backward(d_distances + d_r, d_harmonics, cache.geometry)
-    return {name: grads[name] for name in cache.params}, d_positions
+    if not positions:
+        return grads, None
+    return grads, geometry_backward(d_distances + d_r, directions_backward(d_directions), geometry_cache)
 
 
-def layer_forward(params, s, edges, features, geometry, config):
+def layer_forward(weights, s, edges, features, radial, mask, directions, config):
     """CGLayer(g^s, F^s, r) → g^(s+1), F^(s+1) (section 1.4.1).
 
     Parameters
     ----------
-    edges : (L_edge+1, C, B, N_j, N_i) complex, g^s
+    weights : the parameters, arranged
+    edges : (L_edge+1, C, B, P) complex, g^s
     features : ((L+1)², C, B, N) complex, F^s
-    geometry : Geometry
+    radial, mask : this layer's η and μ, (K, B, P) complex and (C, B, P) real
+    directions : of all layers, see `directions_forward`
 
     Returns
     -------
     g^(s+1), F^(s+1), cache
     """
-    layer = f"layers.{s}"
-    edge_weights = [params[f"{layer}.edge.weight.{l}"] for l in range(config.l_max_sh[s] + 1)]
-    vertex_weights = [params[f"{layer}.vertex.weight.{l}"] for l in range(config.l_max[s] + 1)]
-    couple = coupling(
-        config.layer_l_max(s),
-        config.l_max_sh[s],
-        config.l_max[s],
-        config.vertex_order,
-        geometry.distances.dtype.name,
-        device_of(features),
-    )
-    radial, radial_cache = radial_forward(
-        params[f"{layer}.radial.kappa"], params[f"{layer}.radial.phi"], geometry, config
-    )
-    mask, mask_cache = mask_forward(params[f"{layer}.edge.cutoff"], params[f"{layer}.edge.width"], geometry, config)
-    new_edges, edge_cache = edge_network_forward(edges, features, radial, mask, edge_weights)
-    pairs, pairs_cache = edge_to_vertex_forward(new_edges, geometry.harmonics)
-    new_features, vertex_cache = vertex_network_forward(pairs, features, vertex_weights, couple)
-    return new_edges, new_features, (radial_cache, mask_cache, edge_cache, pairs_cache, vertex_cache)
+    own, shared, mix = (weights[f"layers.{s}.{name}"] for name in ("own", "shared", "mix"))
+    couple = layer_coupling(config, s, features)
+    new_edges, edge_cache = edge_network_forward(edges, features, radial, mask, own, shared)
+    new_features, vertex_cache = vertex_network_forward(new_edges, directions, features, mix, couple)
+    return new_edges, new_features, (edge_cache, vertex_cache)
 
 
-def layer_backward(d_new_edges, d_new_features, cache, s, grads):
-    """Gradients by g^s, F^s, the distances and the harmonics; those by the parameters are written into `grads`.
+def layer_backward(d_new_edges, d_new_features, cache, positions=True):
+    """Gradients by g^s, F^s, η, μ, the directions and, a dict, this layer's weights.
 
-    g^(s+1) has two consumers, this layer's `edge_to_vertex` and the next layer's edge network; F^s has two here, the
+    g^(s+1) has two consumers, this layer's vertex network and the next layer's edge network; F^s has two here, the
     vertex network and the edge network's dot products.
     """
-    radial_cache, mask_cache, edge_cache, pairs_cache, vertex_cache = cache
-    layer = f"layers.{s}"
-    d_pairs, d_features, d_vertex_weights = vertex_network_backward(d_new_features, vertex_cache)
-    d_edges, d_harmonics = edge_to_vertex_backward(d_pairs, pairs_cache)
+    edge_cache, vertex_cache = cache
+    d_edges, d_directions, d_features, d_mix = vertex_network_backward(d_new_features, vertex_cache, positions)
     d_edges += d_new_edges
-    d_edges, d_dotted, d_radial, d_mask, d_edge_weights = edge_network_backward(d_edges, edge_cache)
+    d_edges, d_dotted, d_radial, d_mask, d_own, d_shared = edge_network_backward(d_edges, edge_cache)
     d_features += d_dotted
-    d_cutoff, d_width, d_distances = mask_backward(d_mask, mask_cache)
-    d_kappa, d_phi, d_r = radial_backward(d_radial, radial_cache)
-    grads |= {
-        f"{layer}.radial.kappa": d_kappa,
-        f"{layer}.radial.phi": d_phi,
-        f"{layer}.edge.cutoff": d_cutoff,
-        f"{layer}.edge.width": d_width,
-    }
-    grads |= {f"{layer}.edge.weight.{l}": d for l, d in enumerate(d_edge_weights)}
-    grads |= {f"{layer}.vertex.weight.{l}": d for l, d in enumerate(d_vertex_weights)}
-    return d_edges, d_features, d_distances + d_r, d_harmonics
+    return d_edges, d_features, d_radial, d_mask, d_directions, {"own": d_own, "shared": d_shared, "mix": d_mix}
 
 
 def features(params, batch, config):
     """The activations F^1..F^S of all layers, a list of ((L+1)², C, B, N) complex arrays."""
-    return forward(params, batch, config)[1].features
+    return arranged_forward(arrange_forward(params, config), batch, config)[1].features
 
 
 def energy_and_forces(params, batch, config):

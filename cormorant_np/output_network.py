@@ -1,9 +1,9 @@
 """From activations to invariant scalars and the energy (section 1.5)."""
 
 from cormorant_np.backend import get_array_module
-from cormorant_np.clebsch_gordan import block
-from cormorant_np.edge_network import dual
 from cormorant_np.mlp import mlp_backward, mlp_forward
+from cormorant_np.real_form import join, split
+from cormorant_np.so3_vector import dual, l_of_rows, sum_over_m
 
 
 def invariants_forward(features, config):
@@ -23,13 +23,12 @@ def invariants_forward(features, config):
     cache
     """
     xp = get_array_module(features)
-    products = features * dual(features)
-    xi_1 = products.real + products.imag if config.imaginary_scalar_product else products.real
-    xi_2 = features.real * features.real + features.imag * features.imag
-    scalars = [features[0].real, features[0].imag]
-    for l in range(round(len(features) ** 0.5)):
-        scalars += [xi_1[block(l)].sum(axis=0), xi_2[block(l)].sum(axis=0)]
-    return xp.concatenate(scalars), (features, config)
+    product = sum_over_m(features * dual(features))
+    xi_1 = product.real + product.imag if config.imaginary_scalar_product else product.real
+    xi_2 = sum_over_m(features * features.conj()).real
+    by_l = xp.stack([xi_1, xi_2], axis=1).reshape(-1, *xi_1.shape[1:])
+    scalars = xp.concatenate([split(features[0], 0), by_l])
+    return scalars.reshape(-1, *scalars.shape[2:]), (features, config)
 
 
 def invariants_backward(d_scalars, cache):
@@ -39,15 +38,14 @@ def invariants_backward(d_scalars, cache):
     the dual F̃. From |F|², dF = 2 F dξ_2.
     """
     features, config = cache
-    xp = get_array_module(features)
     d_scalars = d_scalars.reshape(-1, *features.shape[1:])
     direction = 1 + 1j if config.imaginary_scalar_product else 1
-    by_product, by_square = 2 * direction * dual(features).conj(), 2 * features
-    d_features = xp.empty_like(features)
-    for l in range(round(len(features) ** 0.5)):
-        rows = block(l)
-        d_features[rows] = by_product[rows] * d_scalars[2 + 2 * l] + by_square[rows] * d_scalars[3 + 2 * l]
-    d_features[0] += d_scalars[0] + 1j * d_scalars[1]
+    d_product, d_square = 2 * direction * d_scalars[2::2], (2 + 0j) * d_scalars[3::2]
+    l = l_of_rows(features)
+    d_features = dual(features).conj()
+    d_features *= d_product[l]
+    d_features += features * d_square[l]
+    d_features[0] += join(d_scalars[:2], 0)
     return d_features
 
 

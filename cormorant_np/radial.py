@@ -17,27 +17,29 @@ def radial_forward(kappa, phi, geometry, config):
     are listed with k fastest, n = 0..2 num_frequencies - 1, and neighbours in this list are real and imaginary part.
     Pairs that are not two different atoms have η = 0.
 
+    Distances are the same in all layers, so that the functions of S layers are made together.
+
     Parameters
     ----------
-    kappa : (2, num_frequencies) real, κ and κ̄, in 1/Å
-    phi : (2, num_frequencies) real, φ and φ̄
+    kappa : (S, 2, num_frequencies) real, κ and κ̄, in 1/Å
+    phi : (S, 2, num_frequencies) real, φ and φ̄
     geometry : Geometry
 
     Returns
     -------
-    η : (num_radial, B, N_j, N_i) complex
+    η : (S, num_radial, B, P) complex
     cache
     """
     xp = get_array_module(kappa)
     r = geometry.distances
-    shape = (-1, *r.shape)
-    phase = 2 * math.pi * kappa.reshape(-1, 1, 1, 1) * r + phi.reshape(-1, 1, 1, 1)
+    by_function = (len(kappa), -1, 1, 1)
+    phase = 2 * math.pi * kappa.reshape(by_function) * r + phi.reshape(by_function)
     powers = _inverse_powers(geometry, config.max_power)
     sines = xp.sin(phase)
-    real, imaginary = _channels(powers[None] * sines[:, None], config)
-    eta = xp.empty((config.num_radial, *r.shape), dtype=np.result_type(r.dtype, np.complex64))
-    eta.real = real.reshape(shape)
-    eta.imag = imaginary.reshape(shape)
+    real, imaginary = _channels(powers * sines[:, :, None], config)
+    eta = xp.empty((len(kappa), config.num_radial, *r.shape), dtype=np.result_type(r.dtype, np.complex64))
+    eta.real = real.reshape(eta.shape)
+    eta.imag = imaginary.reshape(eta.shape)
     return eta, (kappa, phase, powers, sines, geometry, config)
 
 
@@ -52,22 +54,22 @@ def radial_backward(d_eta, cache):
     kappa, phase, powers, sines, geometry, config = cache
     xp = get_array_module(kappa)
     r = geometry.distances
-    d_functions = xp.empty((len(sines), len(powers), *r.shape), dtype=r.dtype)
+    d_functions = xp.empty((*sines.shape[:2], len(powers), *r.shape), dtype=r.dtype)
     d_real, d_imaginary = _channels(d_functions, config)
     d_real[...] = d_eta.real.reshape(d_real.shape)
     d_imaginary[...] = d_eta.imag.reshape(d_real.shape)
 
-    d_phase = (powers * d_functions).sum(axis=1) * xp.cos(phase)
-    k_powers = powers * xp.arange(len(powers), dtype=r.dtype).reshape(-1, 1, 1, 1)
-    d_distances = 2 * math.pi * (kappa.reshape(-1, 1, 1, 1) * d_phase).sum(axis=0)
-    d_distances -= (k_powers * (sines[:, None] * d_functions).sum(axis=0)).sum(axis=0) / r
-    d_kappa = 2 * math.pi * (d_phase * r).sum(axis=(1, 2, 3)).reshape(kappa.shape)
-    d_phi = d_phase.sum(axis=(1, 2, 3)).reshape(kappa.shape)
+    d_phase = (powers * d_functions).sum(axis=2) * xp.cos(phase)
+    k_powers = powers * xp.arange(len(powers), dtype=r.dtype).reshape(-1, 1, 1)
+    d_distances = 2 * math.pi * (kappa.reshape(len(kappa), -1, 1, 1) * d_phase).sum(axis=(0, 1))
+    d_distances -= (k_powers * (sines[:, :, None] * d_functions).sum(axis=(0, 1))).sum(axis=0) / r
+    d_kappa = 2 * math.pi * (d_phase * r).sum(axis=(2, 3)).reshape(kappa.shape)
+    d_phi = d_phase.sum(axis=(2, 3)).reshape(kappa.shape)
     return d_kappa, d_phi, d_distances
 
 
 def _inverse_powers(geometry, max_power):
-    """r^-k for k = 0..max_power, (max_power+1, B, N_j, N_i); zero where the pair is not two different atoms."""
+    """r^-k for k = 0..max_power, (max_power+1, B, P); zero where the pair is not two different atoms."""
     powers = [geometry.distinct]
     for _ in range(max_power):
         powers.append(powers[-1] / geometry.distances)
@@ -75,13 +77,13 @@ def _inverse_powers(geometry, max_power):
 
 
 def _channels(functions, config):
-    """Real and imaginary parts, as views, of the real functions (n, k, B, N_j, N_i), in the order of the channels."""
-    num_n, num_k, *pairs = functions.shape
+    """Real and imaginary parts, as views, of the real functions (S, n, k, B, P), in the order of the channels."""
+    num_layers, num_n, num_k, *pairs = functions.shape
     if config.paired_radial_functions:
-        by_pair = functions.reshape(config.num_radial, 2, *pairs)
-        return by_pair[:, 0], by_pair[:, 1]
-    real, imaginary = functions.reshape(2, num_n // 2, num_k, *pairs).swapaxes(1, 2)
-    return real, imaginary
+        by_pair = functions.reshape(num_layers, config.num_radial, 2, *pairs)
+        return by_pair[:, :, 0], by_pair[:, :, 1]
+    by_part = functions.reshape(num_layers, 2, num_n // 2, num_k, *pairs).swapaxes(2, 3)
+    return by_part[:, 0], by_part[:, 1]
 
 
 def mask_forward(cutoff, width, geometry, config):
@@ -89,15 +91,15 @@ def mask_forward(cutoff, width, geometry, config):
 
         μ_c,ij = σ( -(r_ij - r_c) / w_c ),    σ(x) = 1 / (1 + exp(-x)) = (1 + tanh(x/2)) / 2.
 
-    With `clamp_cutoffs`, |r_c| and max(|w_c|, 0.001) stand for r_c and w_c.
+    With `clamp_cutoffs`, |r_c| and max(|w_c|, 0.001) stand for r_c and w_c. The masks of S layers are made together.
 
     Parameters
     ----------
-    cutoff, width : (C,) real, r_c and w in Å
+    cutoff, width : (S, C) real, r_c and w in Å
 
     Returns
     -------
-    μ : (C, B, N_j, N_i) real
+    μ : (S, C, B, P) real
     cache
     """
     xp = get_array_module(cutoff)
@@ -105,7 +107,7 @@ def mask_forward(cutoff, width, geometry, config):
         r_c, w = xp.abs(cutoff), xp.maximum(xp.abs(width), 1e-3)
     else:
         r_c, w = cutoff, width
-    r_c, w = r_c.reshape(-1, 1, 1, 1), w.reshape(-1, 1, 1, 1)
+    r_c, w = r_c[..., None, None], w[..., None, None]
     distances = geometry.distances * geometry.distinct
     x = (r_c - distances) / w
     sigmoid = (1 + xp.tanh(x / 2)) / 2
@@ -120,9 +122,9 @@ def mask_backward(d_mask, cache):
     cutoff, width, w, x, sigmoid, geometry, config = cache
     xp = get_array_module(cutoff)
     d_scaled = d_mask * (sigmoid * (1 - sigmoid) * geometry.neighbours / w)
-    d_cutoff = d_scaled.sum(axis=(1, 2, 3))
-    d_width = -(x * d_scaled).sum(axis=(1, 2, 3))
+    d_cutoff = d_scaled.sum(axis=(2, 3))
+    d_width = -(x * d_scaled).sum(axis=(2, 3))
     if config.clamp_cutoffs:
         d_cutoff = d_cutoff * xp.sign(cutoff)
         d_width = d_width * xp.sign(width) * (xp.abs(width) > 1e-3)
-    return d_cutoff, d_width, -d_scaled.sum(axis=0) * geometry.distinct
+    return d_cutoff, d_width, -d_scaled.sum(axis=(0, 1)) * geometry.distinct

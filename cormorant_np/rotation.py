@@ -7,7 +7,8 @@ When a molecule is turned, r → R r, harmonics and features turn as Y^ℓ → D
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from cormorant_np.clebsch_gordan import block, table
+from cormorant_np.clebsch_gordan import table
+from cormorant_np.so3_vector import block
 from cormorant_np.spherical_harmonics import real_from_complex
 
 

@@ -14,7 +14,7 @@ from math import sqrt
 import numpy as np
 
 from cormorant_np.backend import device_of, get_array_module, to_device
-from cormorant_np.clebsch_gordan import block
+from cormorant_np.so3_vector import block
 
 
 def solid_sh(vectors, l_max):

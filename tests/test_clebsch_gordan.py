@@ -6,6 +6,7 @@ import sympy
 from conftest import assert_close, cg_product, couples, harmonics, random_complex, spin
 
 from cormorant_np.clebsch_gordan import coupling, exact, table
+from cormorant_np.real_form import real_matrix, split
 from cormorant_np.vertex_network import mix_forward
 
 TRIPLES = [(l1, l2, l) for l1 in range(4) for l2 in range(4) for l in range(abs(l1 - l2), l1 + l2 + 1)]
@@ -116,13 +117,15 @@ def test_the_coupling_matrix_makes_every_different_path(l_in, l_sh, l_out, order
 def test_folded_weights_mix_as_the_published_ones_do_over_all_paths(l_in, l_sh, l_out, order, rng):
     g, f = random_complex(rng, (l_sh + 1) ** 2), random_complex(rng, (l_in + 1) ** 2)
     couple = coupling(l_in, l_sh, l_out, order, "float64", "cpu")
-    weights, expected = [], []
+    folded, expected = [], []
     for l in range(l_out + 1):
         z = np.array([product for *_, product in all_paths(g, f, l_in, l_sh, l, order)])
-        weights.append(random_complex(rng, 3, len(z)))
-        expected.extend((weights[-1] @ z).T)
-    paths = (couple.matrix @ products_of(g, f)).reshape(-1, 1, 1, 1)
-    mixed, _ = mix_forward(paths, weights, couple)
+        weight = random_complex(rng, 3, len(z))
+        expected.extend((weight @ z).T)
+        folded.append(weight @ couple.fold[l].T)
+    paths = split(couple.matrix @ products_of(g, f), 1)[..., None, None, None]
+    matrices = real_matrix(np.concatenate(folded, axis=1)[..., None], 0)
+    mixed, _ = mix_forward(paths, matrices, couple)
     assert_close(mixed[..., 0, 0], np.array(expected))
 
 

@@ -5,8 +5,8 @@ import pytest
 from conftest import ETHANOL, FORMALDEHYDE, WATER, batch_of, random_params, small_config
 
 from cormorant_np import Config, model
-from cormorant_np.clebsch_gordan import block
 from cormorant_np.rotation import random_rotation, rotate
+from cormorant_np.so3_vector import block
 
 
 def networks(convention):

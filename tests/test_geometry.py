@@ -5,6 +5,9 @@ import pytest
 from conftest import FORMALDEHYDE, WATER, batch_of, harmonics, small_config
 
 from cormorant_np.geometry import geometry_backward, geometry_forward
+from cormorant_np.pairs import spread
+from cormorant_np.so3_vector import parity
+from cormorant_np.spherical_harmonics import complex_sh, solid_sh
 
 
 def formaldehyde_and_water(config):
@@ -13,27 +16,47 @@ def formaldehyde_and_water(config):
 
 
 def test_every_pair_has_its_distance_and_its_harmonics(config):
-    """r_ij = r_i - r_j points from the sender to the receiver; solid harmonics carry a factor r^ℓ."""
+    """r_ij = r_i - r_j points from the sender to the receiver; solid harmonics carry a factor r^ℓ.
+
+    An entry is that of j ≤ i, and the other order has the parity (-1)^ℓ.
+    """
     batch, geometry, _ = formaldehyde_and_water(config)
     powers = np.array([l for l in range(3) for _ in range(2 * l + 1)])
+    distances, all_harmonics = spread(geometry.distances), spread(geometry.harmonics)
     for b, num_atoms in enumerate([4, 3]):
         for i in range(num_atoms):
             for j in set(range(num_atoms)) - {i}:
                 r_ij = batch.positions[b, i] - batch.positions[b, j]
                 r = np.linalg.norm(r_ij)
                 expected = harmonics(r_ij, 2) * (r**powers if config.solid_harmonics else 1)
-                np.testing.assert_allclose(geometry.distances[b, j, i], r, rtol=1e-14)
-                np.testing.assert_allclose(geometry.harmonics[:, b, j, i], expected, atol=1e-14)
+                actual = all_harmonics[:, b, j, i] * (1 if j < i else (-1.0) ** powers)
+                np.testing.assert_allclose(distances[b, j, i], r, rtol=1e-14)
+                np.testing.assert_allclose(actual, expected, atol=1e-14)
+
+
+def test_the_parity_of_rows_leads_to_the_harmonics_of_the_other_order(config):
+    """Against the harmonics of all ordered pairs, computed directly."""
+    batch, geometry, _ = formaldehyde_and_water(config)
+    vectors = batch.positions[:, None] - batch.positions[:, :, None]
+    direct = solid_sh(vectors, 2) if config.solid_harmonics else complex_sh(vectors, 2)
+    both_atoms = geometry.atoms[:, :, None] * geometry.atoms[:, None]
+    upper, lower = (np.argwhere(order(both_atoms) * (1 - np.eye(4))) for order in (np.triu, np.tril))
+    for pairs, sign in ((upper, 1), (lower, parity(direct))):
+        assert len(pairs) == 6 + 3
+        for b, j, i in pairs:
+            actual = sign * spread(geometry.harmonics)[:, b, j, i]
+            np.testing.assert_allclose(actual, direct[:, b, j, i], atol=1e-14)
 
 
 def test_only_pairs_of_atoms_are_neighbours(config):
     _, geometry, _ = formaldehyde_and_water(config)
+    distinct, neighbours = spread(geometry.distinct), spread(geometry.neighbours)
     for b, num_atoms in enumerate([4, 3]):
         for i, j in np.ndindex(4, 4):
             both = i < num_atoms and j < num_atoms
             assert geometry.atoms[b, i] == (i < num_atoms)
-            assert geometry.distinct[b, j, i] == (both and i != j)
-            assert geometry.neighbours[b, j, i] == (both and (i != j or config.self_pairs))
+            assert distinct[b, j, i] == (both and i != j)
+            assert neighbours[b, j, i] == (both and (i != j or config.self_pairs))
 
 
 def test_pairs_of_one_atom_and_padding_have_a_length_and_only_scalar_harmonics(config):

@@ -21,9 +21,12 @@ from cormorant_np import (
     mlp,
     model,
     output_network,
+    pairs,
     radial,
+    real_form,
     spherical_harmonics,
     vertex_network,
+    weights,
 )
 from cormorant_np.clebsch_gordan import coupling
 from cormorant_np.gradient_check import backward_errors
@@ -31,6 +34,7 @@ from cormorant_np.gradient_check import backward_errors
 TOLERANCE = 1e-7
 STEP = 1e-5  # small, so that no kink of a ReLU lies within it
 B, N, C = 2, 4, 2
+P = N * (N + 1) // 2
 CHECKS = {}
 
 
@@ -112,25 +116,70 @@ def geometry_of_positions(config, rng):
     return forward, backward, [batch.positions]
 
 
+@check_of("pairs.gather_backward")
+def gather(config, rng):
+    j, i = np.triu_indices(N)
+
+    def backward(d, _):
+        return pairs.gather_backward(d)
+
+    return lambda x: (x[..., j, i], None), backward, [random_complex(rng, 3, B, N, N)]
+
+
+@check_of("pairs.spread_backward")
+def spread(config, rng):
+    def backward(d, _):
+        return pairs.spread_backward(d)
+
+    return lambda x: (pairs.spread(x), None), backward, [random_complex(rng, 3, B, P)]
+
+
+@check_of("real_form.real_matrix_backward")
+def real_matrix(config, rng):
+    def backward(d, _):
+        return real_form.real_matrix_backward(d, 1)
+
+    return lambda z: (real_form.real_matrix(z, 1), None), backward, [random_complex(rng, 2, 3, 4, 5)]
+
+
 @check_of("radial.radial_backward")
 def radial_functions(config, rng):
-    _, pairs = molecules(config)
+    _, geo = molecules(config)
 
     def forward(kappa, phi, distances):
-        return radial.radial_forward(kappa, phi, pairs._replace(distances=distances), config)
+        return radial.radial_forward(kappa, phi, geo._replace(distances=distances), config)
 
-    shape = (2, config.num_frequencies)
-    return forward, radial.radial_backward, [rng.uniform(0, 1, shape), rng.uniform(0, 6, shape), pairs.distances]
+    shape = (3, 2, config.num_frequencies)
+    return forward, radial.radial_backward, [rng.uniform(0, 1, shape), rng.uniform(0, 6, shape), geo.distances]
 
 
 @check_of("radial.mask_backward")
 def mask(config, rng):
-    _, pairs = molecules(config)
+    _, geo = molecules(config)
 
     def forward(cutoff, width, distances):
-        return radial.mask_forward(cutoff, width, pairs._replace(distances=distances), config)
+        return radial.mask_forward(cutoff, width, geo._replace(distances=distances), config)
 
-    return forward, radial.mask_backward, [np.array([1.7, -1.2]), np.array([-0.5, 0.4]), pairs.distances]
+    cutoff, width = np.array([[1.7, -1.2], [1.1, 1.5]]), np.array([[-0.5, 0.4], [0.3, 0.6]])
+    return forward, radial.mask_backward, [cutoff, width, geo.distances]
+
+
+@check_of("weights.arrange_backward", "weights._edge_matrices_backward", "weights._mixing_matrices_backward")
+def arrange(config, rng):
+    """The last layer goes from L = 2 to L = 2, where some paths are folded with a minus."""
+    config = dataclasses.replace(config, l_max=(1, 2, 2))
+    params = random_params(config, rng)
+
+    def forward(*values):
+        arranged = weights.arrange_forward(dict(zip(params, values, strict=True)), config)
+        return join(arranged.values()), arranged
+
+    def backward(d, arranged):
+        d_arranged = dict(zip(arranged, split(d, arranged.values()), strict=True))
+        grads = weights.arrange_backward(d_arranged, config)
+        return tuple(grads[name] for name in params)
+
+    return forward, backward, list(params.values())
 
 
 @check_of("edge_network.dot_products_backward")
@@ -140,59 +189,65 @@ def dot_products(config, rng):
 
 @check_of("edge_network.edge_network_backward")
 def edges(config, rng):
-    """The incoming edges have ℓ = 0, 1, the features ℓ = 0, and the new edges ℓ = 0..2: every kind of column occurs."""
+    """The incoming edges have ℓ = 0, 1, the features ℓ = 0, and the new edges ℓ = 0..2."""
     num_radial = 3
-    columns = [C + C + num_radial, C + num_radial, num_radial]
     inputs = [
-        random_complex(rng, 2, C, B, N, N),
+        random_complex(rng, 2, C, B, P),
         random_complex(rng, 1, C, B, N),
-        random_complex(rng, num_radial, B, N, N),
-        rng.uniform(0, 1, (C, B, N, N)),
-        *(random_complex(rng, C, n) for n in columns),
+        random_complex(rng, num_radial, B, P),
+        rng.uniform(0, 1, (C, B, P)),
+        random_complex(rng, 2, C, C),
+        random_complex(rng, 3 * C, C + num_radial),
     ]
+    return edge_network.edge_network_forward, edge_network.edge_network_backward, inputs
 
-    def forward(edges, features, radial, mask, *weights):
-        return edge_network.edge_network_forward(edges, features, radial, mask, list(weights))
 
-    def backward(d, cache):
-        *gradients, d_weights = edge_network.edge_network_backward(d, cache)
-        return *gradients, *d_weights
+@check_of("vertex_network.directions_backward")
+def directions(config, rng):
+    def forward(harmonics):
+        return vertex_network.directions_forward(harmonics), None
 
-    return forward, backward, inputs
+    def backward(d, _):
+        return vertex_network.directions_backward(d)
+
+    return forward, backward, [random_complex(rng, 9, B, P)]
 
 
 @check_of("vertex_network.edge_to_vertex_backward")
 def edge_to_vertex(config, rng):
     """The harmonics reach a higher ℓ than this layer's edges."""
-    inputs = [random_complex(rng, 2, C, B, N, N), random_complex(rng, 9, B, N, N)]
+    inputs = [random_complex(rng, 2, C, B, P), rng.standard_normal((2, 9, B, 2, N, N))]
     return vertex_network.edge_to_vertex_forward, vertex_network.edge_to_vertex_backward, inputs
 
 
 @check_of("vertex_network.aggregate_backward")
 def aggregate(config, rng):
-    def forward(pairs, features):
-        out = np.empty((len(pairs), len(features), *features.shape[1:]), complex)
-        vertex_network.aggregate_forward(pairs, features, out)
-        return out, (pairs, features)
+    """By the edges and the harmonics, and not by G itself: `aggregate_backward` counts on the symmetry of G."""
 
-    def backward(d, cache):
-        return vertex_network.aggregate_backward(d, *cache)
+    def forward(edges, harmonics, features):
+        vectors, cache = vertex_network.edge_to_vertex_forward(edges, vertex_network.directions_forward(harmonics))
+        out = np.empty((len(vectors), len(features), 2, *features.shape[1:]))
+        return out, (vectors, vertex_network.aggregate_forward(vectors, features, out), cache)
 
-    return forward, backward, [random_complex(rng, 9, C, B, N, N), random_complex(rng, 4, C, B, N)]
+    def backward(d, caches):
+        *aggregate_cache, cache = caches
+        d_vectors, d_features = vertex_network.aggregate_backward(d, *aggregate_cache)
+        d_edges, d_directions = vertex_network.edge_to_vertex_backward(d_vectors, cache)
+        return d_edges, vertex_network.directions_backward(d_directions), d_features
+
+    return forward, backward, [random_complex(rng, 3, C, B, P), random_complex(rng, 9, B, P), random_features(rng)]
+
+
+def random_features(rng, l_max=2):
+    return random_complex(rng, (l_max + 1) ** 2, C, B, N)
 
 
 @check_of("vertex_network.square_backward")
 def square(config, rng):
     def forward(features):
-        out = np.empty((len(features) * (len(features) + 1) // 2, *features.shape[1:]), complex)
-        vertex_network.square_forward(features, out)
-        return out, features
+        return vertex_network.square_forward(features), features
 
-    return forward, vertex_network.square_backward, [random_complex(rng, 9, C, B, N)]
-
-
-def vertex_weights(couple, rng):
-    return [random_complex(rng, C, fold.shape[1] * C) for fold in couple.fold]
+    return forward, vertex_network.square_backward, [random_features(rng)]
 
 
 @check_of("vertex_network.couple_backward")
@@ -202,45 +257,49 @@ def couple(config, rng):
     def forward(products):
         return vertex_network.couple_forward(products, coefficients), coefficients
 
-    return forward, vertex_network.couple_backward, [random_complex(rng, coefficients.matrix.shape[1], C, B, N)]
+    return forward, vertex_network.couple_backward, [rng.standard_normal((coefficients.matrix.shape[1], 2, C, B, N))]
+
+
+def mixing_matrices(coefficients, rng):
+    """Any real numbers: real and imaginary parts need not stand as in a complex matrix."""
+    return rng.standard_normal((C, 2, sum(coefficients.num_paths), 2, C))
 
 
 @check_of("vertex_network.mix_backward")
 def mix(config, rng):
-    couple = coupling(2, 1, 2, config.vertex_order, "float64", "cpu")
+    coefficients = coupling(2, 1, 2, config.vertex_order, "float64", "cpu")
 
-    def forward(paths, *weights):
-        return vertex_network.mix_forward(paths, list(weights), couple)
+    def forward(paths, matrices):
+        return vertex_network.mix_forward(paths, matrices, coefficients)
 
-    def backward(d, cache):
-        d_paths, d_weights = vertex_network.mix_backward(d, cache)
-        return d_paths, *d_weights
-
-    return forward, backward, [random_complex(rng, couple.matrix.shape[0], C, B, N), *vertex_weights(couple, rng)]
+    paths = rng.standard_normal((coefficients.matrix.shape[0], 2, C, B, N))
+    return forward, vertex_network.mix_backward, [paths, mixing_matrices(coefficients, rng)]
 
 
 @check_of("vertex_network.vertex_network_backward")
 def vertex(config, rng):
-    couple = coupling(2, 1, 2, config.vertex_order, "float64", "cpu")
+    """By the harmonics and not by the directions made of them, as for `aggregate_backward`."""
+    coefficients = coupling(2, 1, 2, config.vertex_order, "float64", "cpu")
 
-    def forward(pairs, features, *weights):
-        return vertex_network.vertex_network_forward(pairs, features, list(weights), couple)
+    def forward(edges, harmonics, features, matrices):
+        directions = vertex_network.directions_forward(harmonics)
+        return vertex_network.vertex_network_forward(edges, directions, features, matrices, coefficients)
 
     def backward(d, cache):
-        d_pairs, d_features, d_weights = vertex_network.vertex_network_backward(d, cache)
-        return d_pairs, d_features, *d_weights
+        d_edges, d_directions, *others = vertex_network.vertex_network_backward(d, cache)
+        return d_edges, vertex_network.directions_backward(d_directions), *others
 
-    inputs = [random_complex(rng, 4, C, B, N, N), random_complex(rng, 9, C, B, N), *vertex_weights(couple, rng)]
-    return forward, backward, inputs
+    inputs = [random_complex(rng, 2, C, B, P), random_complex(rng, 9, B, P), random_features(rng)]
+    return forward, backward, [*inputs, mixing_matrices(coefficients, rng)]
 
 
 @check_of("input_network.input_backward")
 def input_mixing(config, rng):
-    batch, pairs = molecules(config)
+    batch, geo = molecules(config)
     atom_features = input_network.featurize(batch.charges, config, np.float64)
 
     def forward(weight, bias):
-        return input_network.input_forward(weight, bias, atom_features, pairs.atoms)
+        return input_network.input_forward(weight, bias, atom_features, geo.atoms)
 
     return forward, input_network.input_backward, [random_complex(rng, C, len(atom_features)), random_complex(rng, C)]
 
@@ -306,49 +365,49 @@ def perceptron(config, rng):
 @check_of("input_network.filter_backward")
 def message_filter(config, rng):
     """The pairs are far from 1.73 Å, where the filter ends with a jump."""
-    _, pairs = molecules(config)
+    _, geo = molecules(config)
     config, params = qm9_params(small_config("released"), rng, ("input.radial", "input.filter"))
 
     def forward(params, distances):
-        return input_network.filter_forward(params, pairs._replace(distances=distances), config)
+        return input_network.filter_forward(params, geo._replace(distances=distances), config)
 
-    return by_params(forward, input_network.filter_backward, params, pairs.distances)
+    return by_params(forward, input_network.filter_backward, params, geo.distances)
 
 
 @check_of("input_network.message_passing_backward")
 def message_passing(config, rng):
-    batch, pairs = molecules(config)
+    batch, geo = molecules(config)
     config, params = qm9_params(config, rng, "input.")
     atom_features = input_network.featurize(batch.charges, config, np.float64)
 
     def forward(params, distances):
-        moved = pairs._replace(distances=distances)
+        moved = geo._replace(distances=distances)
         return input_network.message_passing_forward(params, atom_features, moved, config)
 
-    return by_params(forward, input_network.message_passing_backward, params, pairs.distances)
+    return by_params(forward, input_network.message_passing_backward, params, geo.distances)
 
 
 @check_of("input_network.input_network_backward")
 def whole_input(config, rng):
-    batch, pairs = molecules(config)
+    batch, geo = molecules(config)
     params = {name: p for name, p in random_params(config, rng).items() if name.startswith("input.")}
 
     def forward(params, distances):
-        return input_network.input_network_forward(params, batch.charges, pairs._replace(distances=distances), config)
+        return input_network.input_network_forward(params, batch.charges, geo._replace(distances=distances), config)
 
-    return by_params(forward, input_network.input_network_backward, params, pairs.distances)
+    return by_params(forward, input_network.input_network_backward, params, geo.distances)
 
 
 @check_of("output_network.output_network_backward")
 def whole_output(config, rng):
-    _, pairs = molecules(config)
+    _, geo = molecules(config)
     params = {name: p for name, p in random_params(config, rng).items() if name.startswith("output.")}
     num_scalars = sum(2 + 2 * (l_max + 1) for l_max in config.l_max) * config.num_channels
 
     def forward(params, scalars):
-        return output_network.output_network_forward(params, scalars, pairs.atoms, config)
+        return output_network.output_network_forward(params, scalars, geo.atoms, config)
 
-    scalars = rng.standard_normal((num_scalars, B, N)) * pairs.atoms
+    scalars = rng.standard_normal((num_scalars, B, N)) * geo.atoms
     return by_params(forward, output_network.output_network_backward, params, scalars)
 
 
@@ -364,31 +423,41 @@ def mean_squared_error(config, rng):
 
 @check_of("model.layer_backward")
 def layer(config, rng):
-    """The second layer, by everything that enters it: edges, features, distances, harmonics and its parameters."""
-    _, pairs = molecules(config)
-    params = random_params(config, rng)
-    names = [name for name in params if name.startswith("layers.1.")]
+    """The second layer, by all that enters it: edges, features, radial functions, mask, harmonics and weights."""
+    arranged = weights.arrange_forward(random_params(config, rng), config)
+    names = ["own", "shared", "mix"]
     inputs = [
-        random_complex(rng, config.l_max_sh[0] + 1, C, B, N, N),
-        random_complex(rng, (config.l_max[0] + 1) ** 2, C, B, N),
-        pairs.distances,
-        pairs.harmonics,
-        *(params[name] for name in names),
+        random_complex(rng, config.l_max_sh[0] + 1, C, B, P),
+        random_features(rng, config.l_max[0]),
+        random_complex(rng, config.num_radial, B, P),
+        rng.uniform(0, 1, (C, B, P)),
+        random_complex(rng, (max(config.l_max_sh) + 1) ** 2, B, P),
+        *(arranged[f"layers.1.{name}"] for name in names),
     ]
 
-    def forward(edges, features, distances, harmonics, *values):
-        moved = pairs._replace(distances=distances, harmonics=harmonics)
-        own = dict(zip(names, values, strict=True))
-        *outputs, cache = model.layer_forward(own, 1, edges, features, moved, config)
+    def forward(edges, features, radial, mask, harmonics, *values):
+        own = {f"layers.1.{name}": value for name, value in zip(names, values, strict=True)}
+        directions = vertex_network.directions_forward(harmonics)
+        *outputs, cache = model.layer_forward(own, 1, edges, features, radial, mask, directions, config)
         return join(outputs), (outputs, cache)
 
     def backward(d, caches):
         outputs, cache = caches
-        grads = {}
-        gradients = model.layer_backward(*split(d, outputs), cache, 1, grads)
-        return *gradients, *(grads[name] for name in names)
+        *gradients, d_directions, grads = model.layer_backward(*split(d, outputs), cache)
+        return *gradients, vertex_network.directions_backward(d_directions), *(grads[name] for name in names)
 
     return forward, backward, inputs
+
+
+@check_of("model.arranged_backward")
+def arranged_model(config, rng):
+    batch, _ = molecules(config)
+    arranged = weights.arrange_forward(random_params(config, rng), config)
+
+    def forward(arranged, positions):
+        return model.arranged_forward(arranged, batch._replace(positions=positions), config)
+
+    return by_params(forward, model.arranged_backward, arranged, batch.positions)
 
 
 @check_of("model.backward")

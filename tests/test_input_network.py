@@ -7,6 +7,7 @@ from scipy.special import expit
 
 from cormorant_np.geometry import geometry_forward
 from cormorant_np.input_network import featurize, filter_forward, input_backward, input_forward, input_network_forward
+from cormorant_np.pairs import spread
 from cormorant_np.radial import radial_forward
 
 CHARGES = np.array([[8, 6, 1, 1], [8, 1, 1, 0]])
@@ -55,12 +56,11 @@ def test_qm9s_scalars_come_from_messages_under_a_soft_mask(rng):
     config = small_config("supplement", **QM9)
     params, (charges, geometry) = random_params(config, rng), formaldehyde_and_water(config)
     features, _ = input_network_forward(params, charges, geometry, config)
-    atom_features = featurize(charges, config, np.float64)
+    atom_features, distances = featurize(charges, config, np.float64), spread(geometry.distances)
     expected = np.zeros((1, 2, 2, 4), complex)
     for b, i in np.argwhere(charges > 0):
         message = sum(
-            expit((params["input.cutoff"] - geometry.distances[b, j, i]) / params["input.width"])
-            * atom_features[:, b, j]
+            expit((params["input.cutoff"] - distances[b, j, i]) / params["input.width"]) * atom_features[:, b, j]
             for j in range(4)
             if charges[b, j] > 0 and j != i
         )
@@ -74,10 +74,11 @@ def test_the_released_messages_have_a_filter_for_every_feature(rng):
     config = small_config("released", **QM9)
     params, (charges, geometry) = random_params(config, rng), formaldehyde_and_water(config)
     weights, _ = filter_forward(params, geometry, config)
-    eta, _ = radial_forward(params["input.radial.kappa"], params["input.radial.phi"], geometry, config)
+    eta, _ = radial_forward(params["input.radial.kappa"][None], params["input.radial.phi"][None], geometry, config)
+    weights, eta, distances = spread(weights), spread(eta[0]), spread(geometry.distances)
     beyond = 0
     for b, j, i in np.ndindex(2, 4, 4):
-        r = 0 if i == j else geometry.distances[b, j, i]
+        r = 0 if i == j else distances[b, j, i]
         parts = np.array([[e.real, e.imag] for e in eta[:, b, j, i]]).ravel()
         mixed = params["input.filter.weight"] @ parts + params["input.filter.bias"]
         pair = charges[b, i] > 0 and charges[b, j] > 0
@@ -91,7 +92,7 @@ def test_the_released_input_sums_filtered_messages_and_leaks_below_zero(rng):
     config = small_config("released", **QM9)
     params, (charges, geometry) = random_params(config, rng), formaldehyde_and_water(config)
     features, _ = input_network_forward(params, charges, geometry, config)
-    weights, _ = filter_forward(params, geometry, config)
+    weights = spread(filter_forward(params, geometry, config)[0])
     atom_features = featurize(charges, config, np.float64)
     for b, i in np.argwhere(charges > 0):
         message = sum(weights[:, b, j, i] * atom_features[:, b, j] for j in range(4))

@@ -18,6 +18,7 @@ from scipy.special import expit
 
 from cormorant_np import Config, model
 from cormorant_np.gradient_check import gradient_error, inner
+from cormorant_np.weights import arrange_forward
 
 
 @pytest.mark.parametrize(
@@ -184,6 +185,20 @@ def test_the_gradient_by_the_positions_is_right_and_padding_has_none(either_conf
     assert (d_positions[batch.charges == 0] == 0).all()
 
 
+def test_without_the_positions_the_gradients_by_the_weights_are_the_same(either_config, rng):
+    config = either_config
+    weights = arrange_forward(random_params(config, rng), config)
+    energy, cache = model.arranged_forward(weights, batch_of([FORMALDEHYDE, WATER, ETHANOL], config), config)
+    d_energy = rng.standard_normal(len(energy))
+    grads, d_positions = model.arranged_backward(d_energy, cache)
+    without, nothing = model.arranged_backward(d_energy, cache, positions=False)
+    assert nothing is None and d_positions.any()
+    assert without.keys() == grads.keys() == weights.keys()
+    for name, gradient in grads.items():
+        np.testing.assert_array_equal(without[name], gradient)
+        assert gradient.shape == weights[name].shape, name
+
+
 def test_forces_are_the_negative_gradient_of_each_molecules_own_energy(either_config, rng):
     config = either_config
     params, batch = random_params(config, rng), batch_of([FORMALDEHYDE, WATER], config)
@@ -206,7 +221,8 @@ def test_the_precision_is_kept_from_the_positions_to_the_gradient_without_a_warn
     with np.errstate(divide="raise", over="raise", invalid="raise"):
         energy, cache = model.forward(params, batch, config)
         grads, d_positions = model.backward(np.ones_like(energy), cache)
-    assert {a.real.dtype.name for a in (energy, d_positions, *cache.features, *grads.values())} == {dtype}
+    features = cache[0].features
+    assert {a.real.dtype.name for a in (energy, d_positions, *features, *grads.values())} == {dtype}
     assert all((grads[name].shape, grads[name].dtype) == (p.shape, p.dtype) for name, p in params.items())
     assert all(np.isfinite(a).all() for a in (energy, d_positions, *grads.values()))
 

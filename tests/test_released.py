@@ -17,7 +17,11 @@ from cormorant_np.geometry import geometry_forward
 from cormorant_np.input_network import input_network_forward
 from cormorant_np.loss import mean_squared_error_backward, mean_squared_error_forward
 from cormorant_np.output_network import invariants_forward
-from cormorant_np.radial import radial_forward
+from cormorant_np.pairs import spread
+from cormorant_np.radial import mask_forward, radial_forward
+from cormorant_np.real_form import join
+from cormorant_np.vertex_network import directions_forward
+from cormorant_np.weights import arrange_forward
 
 FIXTURES = Path(__file__).parents[2] / "shared" / "fixtures"
 COMMITTED = Path(__file__).with_name("released_md17_small.npz")
@@ -58,8 +62,8 @@ def network(name):
 
 
 def by_pair(edges):
-    """(C, B, N_j, N_i) → (B, i, j, C)"""
-    return edges.transpose(1, 3, 2, 0)
+    """(C, B, P) → (B, i, j, C)"""
+    return spread(edges).transpose(1, 3, 2, 0)
 
 
 def by_atom(features):
@@ -102,14 +106,16 @@ def test_harmonics_and_radial_functions(name):
     config, params, batch, *_ = network(name)
     data = fixture(name)
     geometry, _ = geometry_forward(batch.charges, batch.positions, config)
-    pairs = geometry.neighbours > 0  # the fixture's pairs with padding have harmonics, which its mask takes out later
+    ordered = join(directions_forward(geometry.harmonics)[:, :, :, 0], 0)
+    # the fixture's pairs with padding have harmonics, which its mask takes out later
+    pairs = spread(geometry.neighbours) > 0
     for l in range(3):
-        harmonics = geometry.harmonics[l * l : (l + 1) ** 2].transpose(1, 3, 2, 0)
+        harmonics = ordered[l * l : (l + 1) ** 2].transpose(1, 3, 2, 0)
         assert_close(harmonics[pairs], data[f"mid.sph.l{l}"][pairs][:, 0], 1e-10)
+    weights = arrange_forward(params, config)
+    eta, _ = radial_forward(weights["radial.kappa"], weights["radial.phi"], geometry, config)
     for s in range(config.num_layers):
-        layer = f"layers.{s}.radial"
-        eta, _ = radial_forward(params[f"{layer}.kappa"], params[f"{layer}.phi"], geometry, config)
-        assert_close(by_pair(eta), data[f"mid.radial.{s}"], 1e-10)
+        assert_close(by_pair(eta[s]), data[f"mid.radial.{s}"], 1e-10)
 
 
 @pytest.mark.parametrize("name", WITH_INTERMEDIATES)
@@ -119,9 +125,12 @@ def test_activations(name):
     geometry, _ = geometry_forward(batch.charges, batch.positions, config)
     features, _ = input_network_forward(params, batch.charges, geometry, config)
     assert_close(by_atom(features), data["mid.input.l0"], 1e-10)
+    weights, directions = arrange_forward(params, config), directions_forward(geometry.harmonics)
+    eta, _ = radial_forward(weights["radial.kappa"], weights["radial.phi"], geometry, config)
+    masks, _ = mask_forward(weights["edge.cutoff"], weights["edge.width"], geometry, config)
     edges = np.empty((0, config.num_channels, *geometry.distances.shape), complex)
     for s in range(config.num_layers):
-        edges, features, _ = model.layer_forward(params, s, edges, features, geometry, config)
+        edges, features, _ = model.layer_forward(weights, s, edges, features, eta[s], masks[s], directions, config)
         for l in range(len(edges)):
             assert_close(by_pair(edges[l]), data[f"mid.edge.{s}.l{l}"], 1e-10)
         for l in range(config.l_max[s] + 1):
@@ -131,9 +140,9 @@ def test_activations(name):
 @pytest.mark.parametrize("name", WITH_INTERMEDIATES)
 def test_scalars_and_their_order(name):
     """QM9's network has ℓ = 0..2 in one layer and ℓ = 0 in the next."""
-    config, *_, forward_cache = network(name)
+    config, params, batch, *_ = network(name)
     data = fixture(name)
-    scalars = [invariants_forward(features, config)[0] for features in forward_cache.features]
+    scalars = [invariants_forward(features, config)[0] for features in model.features(params, batch, config)]
     ordered = np.concatenate(scalars)[released.scalar_order(config)]
     expected = data["mid.scalars"]
     assert_close(ordered.transpose(1, 2, 0), expected.reshape(*expected.shape[:2], -1), 1e-10)

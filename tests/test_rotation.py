@@ -7,8 +7,8 @@ from scipy.linalg import expm
 from scipy.spatial.transform import Rotation
 from sympy.physics.quantum.spin import Rotation as SymPyRotation
 
-from cormorant_np.clebsch_gordan import block
 from cormorant_np.rotation import random_rotation, rotate, wigner_d
+from cormorant_np.so3_vector import block
 from cormorant_np.spherical_harmonics import complex_sh
 
 WEIGHTS = range(5)

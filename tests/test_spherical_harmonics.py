@@ -5,8 +5,8 @@ import pytest
 from conftest import harmonics
 from scipy.special import eval_legendre
 
-from cormorant_np.clebsch_gordan import block
 from cormorant_np.gradient_check import gradient_error, inner, random_like
+from cormorant_np.so3_vector import block
 from cormorant_np.spherical_harmonics import (
     complex_sh,
     complex_sh_backward,

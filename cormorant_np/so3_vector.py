@@ -1,0 +1,45 @@
+"""The rows of an SO(3)-vector: component (ℓ, m) is row ℓ² + ℓ + m of an array ((L+1)², ...)."""
+
+from functools import cache
+
+import numpy as np
+
+from cormorant_np.backend import device_of, to_device
+
+
+def block(l):
+    """The rows of weight ℓ."""
+    return slice(l * l, (l + 1) ** 2)
+
+
+def l_of_rows(x):
+    """ℓ of every row of x."""
+    return _rows(len(x), x.real.dtype.name, device_of(x))[0]
+
+
+def sum_over_m(x):
+    """Σ_m x_ℓm, ((L+1)², ...) → (L+1, ...): the product with a matrix of zeros and ones."""
+    members = _rows(len(x), x.real.dtype.name, device_of(x))[1]
+    return (members @ x.reshape(len(x), -1).view(x.real.dtype)).view(x.dtype).reshape(-1, *x.shape[1:])
+
+
+def dual(x):
+    """x̃_ℓm = (-1)^m x_ℓ,-m: x̃_i · x_j, summed over m, is invariant."""
+    _, _, mirror, signs, _ = _rows(len(x), x.real.dtype.name, device_of(x))
+    return x[mirror] * signs.reshape(-1, *[1] * (x.ndim - 1))
+
+
+def parity(x):
+    """(-1)^ℓ of every row of x, real."""
+    return _rows(len(x), x.real.dtype.name, device_of(x))[4]
+
+
+@cache
+def _rows(num_rows, dtype, device):
+    """Of every row (ℓ, m): ℓ, the matrix (L+1, rows) that says which rows have which ℓ, row (ℓ, -m), (-1)^m, (-1)^ℓ."""
+    rows = np.arange(num_rows)
+    l = np.floor(np.sqrt(rows)).astype(np.int64)
+    m = rows - l * l - l
+    members = np.arange(l[-1] + 1)[:, None] == l
+    arrays = (l, members.astype(dtype), rows - 2 * m, ((-1.0) ** m).astype(dtype), ((-1.0) ** l).astype(dtype))
+    return tuple(to_device(array, device) for array in arrays)

@@ -1,0 +1,57 @@
+"""Unordered pairs, numbered and spread out by loops."""
+
+import numpy as np
+import pytest
+from conftest import random_complex
+
+from cormorant_np.pairs import gather_backward, pair_indices, spread, spread_backward
+
+N = 4
+PAIRS = [(j, i) for j in range(N) for i in range(j, N)]
+
+
+@pytest.mark.parametrize("n", [1, 2, 4, 16])
+def test_pairs_are_numbered_row_by_row_and_both_orders_have_one_number(n):
+    first, second, numbers = pair_indices(n, "cpu")
+    pairs = [(j, i) for j in range(n) for i in range(j, n)]
+    assert list(zip(first, second, strict=True)) == pairs
+    assert numbers.shape == (n, n)
+    for i, j in np.ndindex(n, n):
+        assert numbers[j, i] == pairs.index((min(i, j), max(i, j)))
+
+
+def test_every_pair_is_spread_to_its_two_places(rng):
+    x = random_complex(rng, 3, 2, len(PAIRS))
+    full = spread(x)
+    assert full.shape == (3, 2, N, N)
+    for p, (j, i) in enumerate(PAIRS):
+        assert (full[..., j, i] == x[..., p]).all() and (full[..., i, j] == x[..., p]).all()
+
+
+def test_the_gradient_of_a_pair_is_the_sum_of_its_two_places_and_of_an_atom_itself_one(rng):
+    d = random_complex(rng, 3, 2, N, N)
+    d_pairs = spread_backward(d)
+    assert d_pairs.shape == (3, 2, len(PAIRS))
+    for p, (j, i) in enumerate(PAIRS):
+        expected = d[..., j, i] if i == j else d[..., j, i] + d[..., i, j]
+        np.testing.assert_array_equal(d_pairs[..., p], expected)
+
+
+def test_what_was_gathered_from_one_order_gets_its_gradient_there_alone(rng):
+    d_pairs = random_complex(rng, 3, 2, len(PAIRS))
+    d = gather_backward(d_pairs)
+    for i, j in np.ndindex(N, N):
+        expected = d_pairs[..., PAIRS.index((j, i))] if j <= i else np.zeros((3, 2))
+        np.testing.assert_array_equal(d[..., j, i], expected)
+
+
+def test_the_number_of_atoms_is_found_from_the_number_of_pairs():
+    for n in range(1, 130):
+        num_pairs = n * (n + 1) // 2
+        assert spread(np.zeros(num_pairs)).shape == gather_backward(np.zeros(num_pairs)).shape == (n, n)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "complex64"])
+def test_the_precision_is_kept(dtype):
+    x = np.ones((2, len(PAIRS)), dtype)
+    assert spread(x).dtype == spread_backward(spread(x)).dtype == gather_backward(x).dtype == dtype
