@@ -57,9 +57,14 @@ def synchronise(x):
         cupy.cuda.get_current_stream().synchronize()
 
 
-def host_threads(x, threads):
-    """How many of `threads` threads may work on x side by side: one, where a GPU does the work."""
-    return threads if device_of(x) == "cpu" else 1
+def processes_for(device, number):
+    """How many of `number` processes may share the work on `device`: one, where a GPU does it."""
+    return number if device == "cpu" else 1
+
+
+def array_counts(x):
+    """Uploads, reads and operations so far, if the module of x counts them as the stand-in of the tests does, or {}."""
+    return dict(getattr(get_array_module(x), "counts", {}))
 
 
 def choose_device(device):

@@ -50,7 +50,7 @@ def summarise(run_dir, **changes):
     run_dir = Path(run_dir)
     settings, problem, params = load_run(run_dir, **changes)
     test, train = (problem.dataset.energies[problem.splits[part]] for part in ("test", "train"))
-    with workers(settings.threads) as pool:
+    with workers(settings.threads, settings.device) as pool:
         errors = prediction_errors(params, problem, problem.splits["test"], settings, pool)
     log = run_directory.read_log(run_dir / "log.jsonl")
     best = min(log, key=lambda row: row["valid_mae"])
@@ -85,7 +85,7 @@ def force_errors(run_dir, split="test", device=None, threads=None):
     if not len(indices):
         raise UserError(f"The run in {run_dir} has no {split} molecules.")
     energies, forces = [], []
-    with workers(settings.threads) as pool:
+    with workers(settings.threads, settings.device) as pool:
         for order in evaluation_batches(problem, indices, settings):
             part = indices[order]
             batch, targets = minibatch(problem, part)

@@ -1,14 +1,19 @@
-"""A batch in chunks on threads.
+"""A batch in chunks, shared among worker processes.
 
-On a CPU, a batch is cut into chunks, at least one for each thread; a pool of threads works on them, with one BLAS
-thread each, and results are put together in the order of the chunks, so that they repeat bit for bit. On a GPU, a
-mini-batch is one chunk.
+On a CPU the arrays of a few molecules fit the cache and those of a batch do not: a batch is worked on in chunks. Each
+of several workers, one for each core and with one BLAS thread, gets an equal share of the batch. They are processes,
+and the calling process is one of them: threads would wait for Python's lock at every one of the many short array
+operations. Results are put together in the order of the molecules, so that they repeat bit for bit. On a GPU the
+calling process works alone.
 """
 
 import ctypes
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from functools import partial
+import os
+import pickle
+import subprocess
+import sys
+from contextlib import ExitStack, contextmanager
+from functools import lru_cache, partial
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -16,37 +21,53 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from cormorant_np import model
-from cormorant_np.backend import device_of, get_array_module, host_threads
+from cormorant_np.backend import device_of, get_array_module, processes_for
 from cormorant_np.data.batch import take
+from cormorant_np.errors import UserError
 from cormorant_np.loss import mean_squared_error_backward, mean_squared_error_forward
-from cormorant_np.optimizer import flatten
+from cormorant_np.optimizer import flatten, unflatten
+from cormorant_np.weights import arrange_backward, arrange_forward
 
-PAIRS_PER_CHUNK = {"cpu": 2000, "gpu": 40_000}
-"""Pairs of atoms in a chunk: few enough for memory, enough for NumPy's overhead; measured in docs/performance.md."""
+CHUNK_SIZE = {"cpu": 2200, "gpu": 120_000}
+"""Of a chunk's molecules, Σ N (N + 20): few enough for the cache, enough for NumPy's overhead, see docs/performance.md.
 
-MALLOC_OPTIONS = {-1: 2**31 - 1, -2: 64 * 2**20, -3: 32 * 2**20, -8: 1}
-"""Of glibc's mallopt: M_TRIM_THRESHOLD, M_TOP_PAD and M_MMAP_THRESHOLD in bytes, and M_ARENA_MAX."""
+The arrays of one atom take as much memory as those of about 20 pairs of atoms.
+"""
+
+MALLOC_OPTIONS = {-1: 2**31 - 1, -2: 64 * 2**20, -3: 32 * 2**20}
+"""Of glibc's mallopt: M_TRIM_THRESHOLD, M_TOP_PAD and M_MMAP_THRESHOLD in bytes."""
+
+ONE_BLAS_THREAD = dict.fromkeys(("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS"), "1")
+
+PIPE_SIZE = 2**20
+"""Bytes: room for the parameters or the gradient, so that neither side waits for the other."""
 
 
 class Workers(NamedTuple):
-    """`map` calls a function for every chunk, on `threads` threads."""
+    """`run(function, tasks)` calls a function of a module for every tuple of arguments, at most `number` of them."""
 
-    map: object
-    threads: int
+    run: object
+    number: int
 
 
 @contextmanager
-def workers(threads):
-    """A pool of threads with one BLAS thread each.
+def workers(number, device="cpu"):
+    """The calling process and, unless a GPU does the work, as many others as make `number`."""
+    number = processes_for(device, number)
+    with in_worker(), ExitStack() as stack:
+        processes = [stack.enter_context(_process()) for _ in range(number - 1)]
+        yield Workers(partial(_run, processes), number)
 
-    They do not warn of overflow: what has overflowed is not finite, and whoever uses the numbers says so once.
+
+@contextmanager
+def in_worker():
+    """How arrays are worked on: one BLAS thread, memory kept for the next step, and no warnings of overflow.
+
+    What has overflowed is not finite, and whoever uses the numbers says so once.
     """
     keep_freed_memory()
-    quiet = {"over": "ignore", "invalid": "ignore"}
-    one_blas_thread = threadpool_limits(limits=1, user_api="blas")
-    pool = ThreadPoolExecutor(threads, initializer=partial(np.seterr, **quiet))
-    with np.errstate(**quiet), one_blas_thread, pool:
-        yield Workers(pool.map if threads > 1 else map, threads)
+    with np.errstate(over="ignore", invalid="ignore"), threadpool_limits(limits=1, user_api="blas"):
+        yield
 
 
 def keep_freed_memory():
@@ -63,13 +84,61 @@ def keep_freed_memory():
         mallopt(option, value)
 
 
-def chunks(batch, threads):
-    """Slices of a batch with about `PAIRS_PER_CHUNK` pairs; as many for every thread, as equal in size as can be."""
+@contextmanager
+def _process():
+    """A worker process, as long as the `with` lasts; it keeps nothing, so that it may be killed at any time."""
+    environment = {**os.environ, **ONE_BLAS_THREAD, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    command = [sys.executable, "-m", "cormorant_np.worker"]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "pipesize": PIPE_SIZE}
+    process = subprocess.Popen(command, env=environment, **pipes)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def _run(processes, function, tasks):
+    """The results of a function in the order of the tasks: the first one here, each other one in its own process.
+
+    Raises
+    ------
+    UserError
+        If a process has ended, as when the system has killed it for its memory.
+    """
+    first, *others = tasks
+    used = processes[: len(others)]
+    try:
+        for process, task in zip(used, others, strict=True):
+            pickle.dump((function, task), process.stdin, protocol=pickle.HIGHEST_PROTOCOL)
+            process.stdin.flush()
+        result = function(*first)
+        answers = [pickle.load(process.stdout) for process in used]
+    except (EOFError, BrokenPipeError, pickle.UnpicklingError):
+        raise UserError(
+            "A worker process has ended before its work was done, perhaps for want of memory: use fewer --threads or a "
+            "smaller --batch-size."
+        ) from None
+    for _, error in answers:
+        if error is not None:
+            raise error
+    return [result, *(other for other, _ in answers)]
+
+
+def shares(batch, number):
+    """Slices of a batch, one for each of at most `number` workers, as equal as can be."""
+    return _slices(len(batch.charges), min(number, len(batch.charges)))
+
+
+def chunks(batch):
+    """Slices of a batch, each of about `CHUNK_SIZE`."""
     num_molecules, num_atoms = batch.charges.shape
-    threads = host_threads(batch.positions, threads)
-    wanted = num_molecules * num_atoms**2 / PAIRS_PER_CHUNK[device_of(batch.positions)]
-    number = min(num_molecules, threads * max(1, round(wanted / threads)))
-    edges = np.linspace(0, num_molecules, number + 1).round().astype(int)
+    wanted = num_molecules * num_atoms * (num_atoms + 20) / CHUNK_SIZE[device_of(batch.positions)]
+    return _slices(num_molecules, min(num_molecules, max(1, round(wanted))))
+
+
+def _slices(length, number):
+    edges = np.linspace(0, length, number + 1).round().astype(int).tolist()
     return [slice(start, stop) for start, stop in pairwise(edges)]
 
 
@@ -87,29 +156,68 @@ def loss_and_gradient(params, batch, targets, config, pool):
     gradient : (n,) real, as `flatten` lays it out
     predictions : (B,) real
     """
+    like = _layout(config, targets.dtype.name)
+    vector = flatten({name: params[name] for name in like})
+    tasks = [
+        (vector, take(batch, share), targets[share], len(targets), config) for share in shares(batch, pool.number)
+    ]
+    losses, gradients, energies = zip(*pool.run(_share_of_gradient, tasks), strict=True)
+    grads = unflatten(sum(gradients), like)
+    gradient = flatten({name: grads[name] for name in params})
+    return sum(losses), gradient, get_array_module(targets).concatenate(energies)
 
-    def work(part):
-        energy, cache = model.forward(params, take(batch, part), config)
-        loss, loss_cache = mean_squared_error_forward(energy, targets[part], len(targets))
-        gradient, _ = model.backward(mean_squared_error_backward(1, loss_cache), cache)
-        return loss, flatten(gradient), energy
 
-    losses, gradients, energies = zip(*pool.map(work, chunks(batch, pool.threads)), strict=True)
-    return sum(losses), sum(gradients), get_array_module(targets).concatenate(energies)
+def _share_of_gradient(vector, batch, targets, count, config):
+    """One worker's part of the loss, of the gradient, and of the predictions, chunk after chunk."""
+    like = _layout(config, targets.dtype.name)
+    weights = arrange_forward(unflatten(vector, like), config)
+    loss, total, energies = 0, {}, []
+    for part in chunks(batch):
+        energy, cache = model.arranged_forward(weights, take(batch, part), config)
+        part_loss, loss_cache = mean_squared_error_forward(energy, targets[part], count)
+        grads, _ = model.arranged_backward(mean_squared_error_backward(1, loss_cache), cache, positions=False)
+        loss = loss + part_loss
+        total = {name: total[name] + g if total else g for name, g in grads.items()}
+        energies.append(energy)
+    grads = arrange_backward(total, config)
+    return loss, flatten({name: grads[name] for name in like}), get_array_module(targets).concatenate(energies)
+
+
+@lru_cache
+def _layout(config, dtype):
+    """Parameters with the names and shapes of the network's, in the order in which one vector of them is exchanged."""
+    return model.init_params(config, np.random.default_rng(0), np.dtype(dtype))
 
 
 def predict(params, batch, config, pool):
     """Energies (B,) of any number of molecules."""
-    parts = pool.map(lambda part: model.forward(params, take(batch, part), config)[0], chunks(batch, pool.threads))
-    return get_array_module(batch.positions).concatenate(list(parts))
+    return _predictions(_share_of_energies, params, batch, config, pool)[0]
 
 
 def predict_with_forces(params, batch, config, pool):
     """Energies (B,) and forces (B, N, 3) of any number of molecules."""
+    return _predictions(_share_of_forces, params, batch, config, pool)
 
-    def work(part):
-        return model.energy_and_forces(params, take(batch, part), config)
 
-    energies, forces = zip(*pool.map(work, chunks(batch, pool.threads)), strict=True)
-    xp = get_array_module(batch.positions)
-    return xp.concatenate(energies), xp.concatenate(forces)
+def _predictions(function, params, batch, config, pool):
+    tasks = [(params, take(batch, share), config) for share in shares(batch, pool.number)]
+    return _concatenated(pool.run(function, tasks))
+
+
+def _share_of_energies(params, batch, config):
+    weights = arrange_forward(params, config)
+    return _concatenated([model.arranged_forward(weights, take(batch, part), config)[:1] for part in chunks(batch)])
+
+
+def _share_of_forces(params, batch, config):
+    weights, results = arrange_forward(params, config), []
+    for part in chunks(batch):
+        energy, cache = model.arranged_forward(weights, take(batch, part), config)
+        _, d_positions = model.arranged_backward(get_array_module(energy).ones_like(energy), cache)
+        results.append((energy, -d_positions))
+    return _concatenated(results)
+
+
+def _concatenated(results):
+    """One tuple of arrays from a list of tuples."""
+    return tuple(get_array_module(arrays[0]).concatenate(arrays) for arrays in zip(*results, strict=True))

@@ -48,7 +48,7 @@ def predict_molecules(run_dir, molecules, forces=False, device="cpu", threads=1)
     check_elements(molecules, config)
     params = run_directory.load_arrays(Path(run_dir) / "best.npz", device)
     energies, all_forces = [], []
-    with workers(threads) as pool:
+    with workers(threads, device) as pool:
         for start in range(0, len(molecules), BATCH_SIZE):
             part = molecules[start : start + BATCH_SIZE]
             charges, positions = data.pad(part)

@@ -9,6 +9,7 @@ from cormorant_np import data
 from cormorant_np.backend import check_device, get_array_module, to_device
 from cormorant_np.config import Config
 from cormorant_np.errors import UserError
+from cormorant_np.pairs import pair_indices
 
 
 @dataclasses.dataclass(frozen=True)
@@ -99,12 +100,15 @@ def prepare(settings, splits=None):
     mean, scale = float(train_energies.mean()), float(train_energies.std()) or 1.0
     batch = data.make_batch(dataset.charges, dataset.positions, config, np.dtype(settings.dtype))
     targets = ((dataset.energies - mean) / scale).astype(settings.dtype)
+    num_atoms = (dataset.charges > 0).sum(axis=1)
+    for n in np.unique(num_atoms).tolist():
+        pair_indices(n, settings.device)  # so that no training step uploads these tables
     return Problem(
         dataset=dataset,
         splits=splits,
         config=config,
         batch=data.batch.to_device(batch, settings.device),
-        num_atoms=(dataset.charges > 0).sum(axis=1),
+        num_atoms=num_atoms,
         targets=to_device(targets, settings.device),
         mean=mean,
         scale=scale,

@@ -61,7 +61,7 @@ def build_parser():
     add("--dtype", choices=["float32", "float64"], help="default float32")
     add("--seed", type=int, help="of the parameters, the split and the order of the batches; default 0")
     add("--device", choices=["cpu", "gpu", "auto"], help="default cpu; auto is the GPU if there is one that works")
-    add("--threads", type=int, help="default: the number of cores, at most 8")
+    add("--threads", type=int, help="worker processes on a CPU; default: the number of cores, at most 8")
     return parser
 
 

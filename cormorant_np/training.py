@@ -79,7 +79,8 @@ def train(settings, run_dir, resume=False):
     advice = f"start again in another --run-dir with --batch-size {max(1, settings.batch_size // 2)}"
     total, done = settings.epochs * num_steps, state.epoch * num_steps + state.step
     bar = tqdm(total=total, initial=done, unit="step", disable=None, dynamic_ncols=True)
-    with workers(settings.threads) as pool, interruptible() as interrupted, bar, out_of_memory_advice(advice):
+    pool_of_workers = workers(settings.threads, settings.device)
+    with pool_of_workers as pool, interruptible() as interrupted, bar, out_of_memory_advice(advice):
         while state.epoch < settings.epochs:
             for indices in epoch_batches(problem, settings, state.epoch)[state.step :]:
                 state = train_step(state, like, indices, problem, settings, pool)
@@ -260,7 +261,7 @@ def describe(settings, problem, params, run_dir):
         f"{model.num_parameters(params)} parameters: {config.num_layers} layers, l_max {settings.l_max}, "
         f"{config.num_channels} channels, convention {settings.convention}, gain {config.gain:g}\n"
         f"{settings.epochs} epochs, batches of {settings.batch_size}, {settings.optimizer}, lr {settings.lr:g}, "
-        f"{settings.dtype} on {settings.device} with {settings.threads} threads\n"
+        f"{settings.dtype} on {settings.device} with --threads {settings.threads}\n"
         f"everything goes into {run_dir}"
     )
 

@@ -35,7 +35,7 @@ def network_results(config, device, dtype):
     params = {name: to_device(p, device) for name, p in random_params(config, rng, dtype).items()}
     batch = Batch(*(to_device(x, device) for x in batch_of([ETHANOL, WATER, FORMALDEHYDE], config, dtype)))
     targets = to_device(rng.standard_normal(3).astype(dtype), device)
-    with parallel.workers(2) as pool:
+    with parallel.workers(2, device) as pool:
         loss, gradient, energies = parallel.loss_and_gradient(params, batch, targets, config, pool)
         _, forces = parallel.predict_with_forces(params, batch, config, pool)
     grads, _ = model.backward(energies, model.forward(params, batch, config)[1])

@@ -1,10 +1,17 @@
-"""Chunks and threads change nothing but the time."""
+"""Chunks and worker processes change nothing but the time."""
+
+import operator
+import os
+import signal
+import time
 
 import numpy as np
 import pytest
 from conftest import ETHANOL, FORMALDEHYDE, WATER, assert_close, batch_of, random_params, small_config
 
 from cormorant_np import model, parallel
+from cormorant_np.config import Config
+from cormorant_np.errors import UserError
 from cormorant_np.optimizer import flatten
 
 MOLECULES = [ETHANOL, WATER, FORMALDEHYDE, WATER, ETHANOL]
@@ -16,50 +23,78 @@ def problem(rng):
     return random_params(config, rng), batch_of(MOLECULES, config), rng.standard_normal(len(MOLECULES)), config
 
 
-@pytest.mark.parametrize("threads", [1, 2, 3])
-@pytest.mark.parametrize("pairs_per_chunk", [1, 100, 200, 10**6])
-def test_chunks_on_threads_give_the_loss_and_gradient_of_the_whole_batch(
-    problem, threads, pairs_per_chunk, monkeypatch
+@pytest.mark.parametrize("number, chunk_size", [(1, 1), (1, 100), (1, 10**6), (2, 100), (3, 200)])
+def test_shares_and_chunks_give_the_loss_and_gradient_of_the_whole_batch(
+    problem, number, chunk_size, monkeypatch
 ):
     params, batch, targets, config = problem
-    monkeypatch.setitem(parallel.PAIRS_PER_CHUNK, "cpu", pairs_per_chunk)
+    monkeypatch.setitem(parallel.CHUNK_SIZE, "cpu", chunk_size)
     energy, cache = model.forward(params, batch, config)
     expected, _ = model.backward(2 * (energy - targets) / len(targets), cache)
-    with parallel.workers(threads) as pool:
+    with parallel.workers(number) as pool:
         loss, gradient, predictions = parallel.loss_and_gradient(params, batch, targets, config, pool)
     np.testing.assert_allclose(loss, np.mean((energy - targets) ** 2), rtol=1e-12)
     assert_close(gradient, flatten(expected))
     assert_close(predictions, energy)
 
 
-@pytest.mark.parametrize("threads", [1, 2])
-def test_results_repeat_bit_for_bit(problem, threads, monkeypatch):
+@pytest.mark.parametrize("number", [1, 2])
+def test_results_repeat_bit_for_bit(problem, number, monkeypatch):
     params, batch, targets, config = problem
-    monkeypatch.setitem(parallel.PAIRS_PER_CHUNK, "cpu", 100)
-    with parallel.workers(threads) as pool:
+    monkeypatch.setitem(parallel.CHUNK_SIZE, "cpu", 100)
+    with parallel.workers(number) as pool:
         runs = [parallel.loss_and_gradient(params, batch, targets, config, pool) for _ in range(5)]
     for run in runs[1:]:
         assert all((a == b).all() for a, b in zip(run, runs[0], strict=True))
 
 
-@pytest.mark.parametrize("threads", [1, 2])
-def test_predictions_of_chunks_are_those_of_the_whole_batch(problem, threads, monkeypatch):
+@pytest.mark.parametrize("number", [1, 2])
+def test_predictions_of_chunks_are_those_of_the_whole_batch(problem, number, monkeypatch):
     params, batch, _, config = problem
-    monkeypatch.setitem(parallel.PAIRS_PER_CHUNK, "cpu", 100)
+    monkeypatch.setitem(parallel.CHUNK_SIZE, "cpu", 100)
     energy, forces = model.energy_and_forces(params, batch, config)
-    with parallel.workers(threads) as pool:
+    with parallel.workers(number) as pool:
         assert_close(parallel.predict(params, batch, config, pool), energy)
         parallel_energy, parallel_forces = parallel.predict_with_forces(params, batch, config, pool)
     assert_close(parallel_energy, energy)
     assert_close(parallel_forces, forces)
 
 
-@pytest.mark.parametrize("threads", [1, 2, 7])
+@pytest.mark.parametrize("number", [1, 2, 7])
 @pytest.mark.parametrize("num_molecules", [1, 2, 25, 101])
-def test_chunks_cover_every_molecule_once_and_are_of_equal_size(num_molecules, threads):
+def test_shares_and_chunks_cover_every_molecule_once_and_are_of_equal_size(num_molecules, number, monkeypatch):
+    monkeypatch.setitem(parallel.CHUNK_SIZE, "cpu", 600)
     batch = batch_of([ETHANOL] * num_molecules, small_config())
-    parts = parallel.chunks(batch, threads)
-    sizes = [part.stop - part.start for part in parts]
-    assert np.concatenate([np.arange(num_molecules)[part] for part in parts]).tolist() == list(range(num_molecules))
-    assert max(sizes) - min(sizes) <= 1 and min(sizes) >= 1
-    assert len(parts) % threads == 0 or len(parts) == num_molecules
+    for parts in (parallel.shares(batch, number), parallel.chunks(batch)):
+        sizes = [part.stop - part.start for part in parts]
+        covered = np.concatenate([np.arange(num_molecules)[part] for part in parts])
+        assert covered.tolist() == list(range(num_molecules))
+        assert max(sizes) - min(sizes) <= 1 and min(sizes) >= 1
+    assert len(parallel.shares(batch, number)) == min(number, num_molecules)
+
+
+def test_every_worker_gets_its_task_and_answers_come_in_order():
+    with parallel.workers(3) as pool:
+        assert pool.run(operator.add, [(1, 2), (3, 4), (5, 6)]) == [3, 7, 11]
+        assert pool.run(operator.add, [(1, 2)]) == [3]
+        assert len({os.getpid(), *pool.run(os.getpid, [()] * 3)}) == 3
+
+
+def test_an_error_in_a_worker_is_raised_here():
+    with parallel.workers(2) as pool, pytest.raises(UserError, match="charge"):
+        pool.run(Config.md17, [((1, 6),), ((0,),)])
+
+
+def test_a_worker_that_has_ended_is_a_plain_sentence():
+    with pytest.raises(UserError, match=r"worker process has ended.*--threads"), parallel.workers(2) as pool:
+        _, pid = pool.run(os.getpid, [(), ()])
+        os.kill(pid, signal.SIGKILL)
+        time.sleep(0.2)
+        pool.run(os.getpid, [(), ()])
+
+
+def test_ctrl_c_does_not_reach_the_workers():
+    with parallel.workers(2) as pool:
+        _, pid = pool.run(os.getpid, [(), ()])
+        os.kill(pid, signal.SIGINT)
+        assert pool.run(operator.add, [(1, 2), (3, 4)]) == [3, 7]
