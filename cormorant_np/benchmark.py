@@ -1,7 +1,7 @@
 """Time one training step: python -m cormorant_np.benchmark [--molecule aspirin] [--json] [--vs COMMAND] [--scaling].
 
 A step is forward, backward and AMSGrad on one mini-batch. Its cost does not depend on where the atoms are: they stand
-on a jittered grid. The parts are timed by a profiler on one thread.
+on a jittered grid. The parts are timed by a profiler in one process.
 """
 
 import argparse
@@ -21,24 +21,27 @@ import numpy as np
 import scipy
 from tqdm import tqdm
 
-from cormorant_np import data, model
-from cormorant_np.backend import check_device, choose_device, synchronise, to_device
+from cormorant_np import data, model, training
+from cormorant_np.backend import array_counts, check_device, choose_device, synchronise, to_device
 from cormorant_np.config import Config
 from cormorant_np.errors import UserError, run_command
 from cormorant_np.operations import count_operations, matrix_product_peak
 from cormorant_np.optimizer import amsgrad_step, flatten, init_state, unflatten
 from cormorant_np.parallel import loss_and_gradient, predict, predict_with_forces, workers
 from cormorant_np.plots import plot_scaling
+from cormorant_np.problem import Settings, prepare
 
 CHARGES = {
     "ethanol": [6, 6, 8] + [1] * 6,
     "aspirin": [6] * 9 + [8] * 4 + [1] * 8,
 }
 PARTS = {
+    "weights": "arrange_{}",
     "geometry": "geometry_{}",
     "radial functions": "radial_{}",
     "mask": "mask_{}",
     "edge network": "edge_network_{}",
+    "directions": "directions_{}",
     "edge to vertex": "edge_to_vertex_{}",
     "aggregation": "aggregate_{}",
     "square": "square_{}",
@@ -92,6 +95,7 @@ def make_functions(options):
         _, gradient, _ = loss_and_gradient(unflatten(vector, like), batch, targets, config, pool)
         vector, state = amsgrad_step(vector, gradient, state)
         synchronise(vector)
+        return vector
 
     def energies(pool):
         synchronise(predict(unflatten(vector, like), batch, config, pool))
@@ -131,21 +135,47 @@ def profile_parts(step, repeats):
 
 
 def peak_memory(step, threads):
-    """Megabytes that the arrays of one step take at most, beyond parameters and optimiser."""
-    with workers(threads) as pool:
+    """Megabytes that the arrays of one step take at most, beyond parameters and optimiser, in all workers together."""
+    with workers(1) as pool:
         step(pool)
         tracemalloc.start()
         step(pool)
         _, peak = tracemalloc.get_traced_memory()
         tracemalloc.stop()
-    return peak / 1e6
+    return threads * peak / 1e6
+
+
+def counted_operations(step):
+    """Array operations, uploads and reads of one step, if the array module counts them, else an empty dict."""
+    with workers(1) as pool:
+        before = array_counts(step(pool))
+        after = array_counts(step(pool))
+    return {name: after[name] - before.get(name, 0) for name in after}
+
+
+def qm9_steps(options):
+    """Median time of training steps of QM9's network on the bundled sample, and the padding's share of the atoms."""
+    names = ("batch_size", "num_channels", "l_max", "dtype", "device", "threads")
+    sizes = {"num_train": 800, "num_valid": 100, "num_test": 100}
+    settings = Settings(dataset="qm9-sample", **sizes, **{name: getattr(options, name) for name in names})
+    problem = prepare(settings)
+    state, like = training.start(settings, problem)
+    batches = training.epoch_batches(problem, settings, epoch=0)
+    times = []
+    with workers(options.threads, options.device) as pool:
+        for indices in (batches[0], *batches[: options.repeats]):
+            began = time.perf_counter()
+            state = training.train_step(state, like, indices, problem, settings, pool)
+            synchronise(state.vector)
+            times.append(1000 * (time.perf_counter() - began))
+    return {"qm9_step_ms": median(times[1:]), "qm9_padding": data.padding_share(problem.num_atoms, batches)}
 
 
 def measure(options):
     """All numbers of the benchmark, a dict."""
     check_device(options.device)
     step, energies, forces = make_functions(options)
-    with workers(options.threads) as pool:
+    with workers(options.threads, options.device) as pool:
         steps = milliseconds(step, pool, options.repeats)
         energies_ms = median(milliseconds(energies, pool, options.repeats))
         forces_ms = median(milliseconds(forces, pool, options.repeats))
@@ -168,6 +198,8 @@ def measure(options):
         "floor_ms": 1000 * operations / peak,
         "times_the_floor": step_ms * peak / (1000 * operations),
         "memory_mb": peak_memory(step, options.threads),
+        **qm9_steps(options),
+        "array_module_counts": counted_operations(step),
         "atoms": len(charges),
         **{name: getattr(options, name) for name in SETTINGS},
         "python": platform.python_version(),
@@ -199,7 +231,7 @@ def compare(options, rounds=5):
     step, _, _ = make_functions(options)
     ours, theirs = [], []
     for _ in tqdm(range(rounds), desc="rounds", disable=None):
-        with workers(options.threads) as pool:
+        with workers(options.threads, options.device) as pool:
             ours.append(median(milliseconds(step, pool, options.repeats)))
         result = subprocess.run(options.vs, shell=True, capture_output=True, text=True)
         match = re.search(r"step_ms\W+([\d.]+)", result.stdout)
@@ -211,15 +243,18 @@ def compare(options, rounds=5):
 
 
 def scaling(options):
-    """Step times for each of `SWEEPS`, and plots of them in the folder `options.out`."""
+    """The shortest step times for each of `SWEEPS`, and plots of them in the folder `options.out`.
+
+    The shortest of several times says how the cost grows, whatever else the machine does meanwhile.
+    """
     results = {}
     for name, values in SWEEPS.items():
         points = []
         for value in tqdm(values, desc=name, disable=None):
             varied = argparse.Namespace(**{**vars(options), name: value})
             step, _, _ = make_functions(varied)
-            with workers(varied.threads) as pool:
-                points.append((value, median(milliseconds(step, pool, max(3, options.repeats // 4)))))
+            with workers(varied.threads, varied.device) as pool:
+                points.append((value, milliseconds(step, pool, max(3, options.repeats // 4))[0]))
         results[name] = points
     Path(options.out).mkdir(parents=True, exist_ok=True)
     plot_scaling(Path(options.out) / "scaling.png", results)
@@ -228,17 +263,19 @@ def scaling(options):
 
 def report(result):
     """The result for people."""
-    threads = f"{result['threads']} threads"
+    threads, one = f"{result['threads']} threads", result["one_thread_step_ms"]
     lines = [
         f"{result['atoms']} atoms, batch {result['batch_size']}, {result['num_channels']} channels, l_max "
         f"{result['l_max']}, {result['dtype']} on {result['device']}: {result['machine']}",
         f"training step, {threads:12s} {result['step_ms']:7.1f} ms ({result['step_ms_min']:.1f} at best)",
-        f"training step, one thread   {result['one_thread_step_ms']:7.1f} ms",
+        f"training step, one thread   {one:7.1f} ms, {one / result['step_ms']:.2f} times as long",
         f"energies, {threads:17s} {result['energies_ms']:7.1f} ms",
         f"energies and forces         {result['energies_and_forces_ms']:7.1f} ms",
         f"{result['operations'] / 1e9:.2f} GFLOP a step; at the {result['peak_gflops']:.0f} GFLOP/s of large matrix "
         f"products they would take {result['floor_ms']:.1f} ms, {result['times_the_floor']:.2f} times less",
         f"arrays of a step {result['memory_mb']:.0f} MB",
+        f"QM9's network on its sample {result['qm9_step_ms']:7.1f} ms a step, {result['qm9_padding']:.1%} padding",
+        *(f"{name} in a step: {number}" for name, number in result["array_module_counts"].items()),
         "on one thread, under a profiler:   forward   backward",
     ]
     for part, (forward, backward) in result["parts_ms_one_thread"].items():

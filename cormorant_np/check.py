@@ -14,6 +14,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from cormorant_np import data, plots, run_directory
+from cormorant_np.backend import check_device, choose_device
 from cormorant_np.config import CONVENTIONS, Config
 from cormorant_np.errors import UserError, run_command
 from cormorant_np.exactness import report
@@ -40,6 +41,7 @@ def build_parser():
     add("--l-max", type=int, default=3, help="L of every layer; default 3")
     add("--run-dir", type=Path, help="check the best model of this run")
     add("--molecules", type=Path, help=f"an .xyz file; its first {NUM_MOLECULES} molecules are used")
+    add("--device", choices=["cpu", "gpu", "auto"], default="cpu", help="where the network runs; default cpu")
     add("--seed", type=int, default=0, help="of weights, directions and rotations; default 0")
     add("--json", action="store_true", help="print one JSON object")
     add("--out", type=Path, help="a directory for covariance_errors.png and activation_means.png")
@@ -48,10 +50,12 @@ def build_parser():
 
 def main(arguments=None):
     options = build_parser().parse_args(arguments)
+    device = choose_device(options.device)
+    check_device(device)
     rng = np.random.default_rng(options.seed)
     config, params, batch, table = trained_network(options) if options.run_dir else random_network(options, rng)
     with threadpool_limits(limits=1, user_api="blas"):  # for matrices as small as these, more threads are slower
-        result = report(params, batch, config, rng)
+        result = report(params, batch, config, rng, device)
     if options.out:
         options.out.mkdir(parents=True, exist_ok=True)
         plots.plot_covariance_errors(options.out / "covariance_errors.png", result["covariance"])

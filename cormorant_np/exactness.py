@@ -1,24 +1,29 @@
-"""Is a network exact? Derivatives, covariance and invariance, measured. For `check` and for tests; runs on the host."""
+"""Is a network exact? Derivatives, covariance and invariance, measured. For `check` and for tests.
+
+The network runs on any device; parameters and molecules are given, and compared, on the host.
+"""
 
 from functools import partial
 
 import numpy as np
 
-from cormorant_np.clebsch_gordan import block
+from cormorant_np.backend import to_device, to_host
 from cormorant_np.data.batch import Batch
+from cormorant_np.data.batch import to_device as batch_to_device
 from cormorant_np.errors import UserError
 from cormorant_np.gain import activation_means
 from cormorant_np.gradient_check import gradient_error
 from cormorant_np.model import backward, features, forward, num_parameters
 from cormorant_np.optimizer import flatten, unflatten
 from cormorant_np.rotation import random_rotation, rotate
+from cormorant_np.so3_vector import block
 
 LIMITS = {"parameter gradients": 1e-6, "position gradients": 1e-6, "covariance": 1e-9, "invariance": 1e-9}
 NUM_ROTATIONS = 3
 STEPS, GOOD_ENOUGH = (1e-4, 1e-5, 1e-3, 1e-2, 1e-6, 1e-7), 1e-8
 
 
-def report(params, batch, config, rng):
+def report(params, batch, config, rng, device="cpu"):
     """Every measurement on a network with these parameters, on these molecules.
 
     Parameters
@@ -27,6 +32,7 @@ def report(params, batch, config, rng):
     batch : Batch, float64
     config : Config
     rng : numpy.random.Generator
+    device : "cpu" or "gpu", where the network runs
 
     Returns
     -------
@@ -46,12 +52,12 @@ def report(params, batch, config, rng):
         If the energies are not finite.
     """
     with np.errstate(over="ignore", invalid="ignore"):
-        finite = np.isfinite(forward(params, batch, config)[0]).all()
+        finite = np.isfinite(energies(params, batch, config, device)).all()
     if not finite:
         raise UserError("The energies are not finite numbers, so there is nothing to check: is the gain too large?")
-    gradients = gradient_errors(params, batch, config, rng)
-    covariance = covariance_errors(params, batch, config, rng)
-    invariance = invariance_errors(params, batch, config, rng)
+    gradients = gradient_errors(params, batch, config, rng, device)
+    covariance = covariance_errors(params, batch, config, rng, device)
+    invariance = invariance_errors(params, batch, config, rng, device)
     largest = {
         "parameter gradients": max(gradients[part] for part in parts(params)),
         "position gradients": gradients["positions"],
@@ -63,11 +69,25 @@ def report(params, batch, config, rng):
         "gradients": gradients,
         "covariance": covariance,
         "invariance": invariance,
-        "parity": parity_errors(params, batch, config),
-        "mean_activations": activation_means(params, batch, config).tolist(),
+        "parity": parity_errors(params, batch, config, device),
+        "mean_activations": activation_means(*_uploaded(params, batch, device), config).tolist(),
         "largest": {kind: [error, LIMITS[kind]] for kind, error in largest.items()},
         "passed": all(error < LIMITS[kind] for kind, error in largest.items()),
     }
+
+
+def energies(params, batch, config, device):
+    """Energies (B,), on the host."""
+    return to_host(forward(*_uploaded(params, batch, device), config)[0])
+
+
+def activations(params, batch, config, device):
+    """F^1..F^S, a list of ((L+1)², C, B, N), on the host."""
+    return [to_host(f) for f in features(*_uploaded(params, batch, device), config)]
+
+
+def _uploaded(params, batch, device):
+    return {name: to_device(p, device) for name, p in params.items()}, batch_to_device(batch, device)
 
 
 def parts(params):
@@ -79,22 +99,22 @@ def parts(params):
     return groups
 
 
-def gradient_errors(params, batch, config, rng):
+def gradient_errors(params, batch, config, rng, device="cpu"):
     """Relative error of `backward` against finite differences, for each part of the parameters and for positions.
 
     The derivative is that of a random combination of the energies, in a random direction of all the part's numbers. A
     long step is wrong where the energies curve and a short one loses digits, so several steps are tried and the
     smallest error counts: a wrong derivative disagrees with all of them.
     """
-    energy, cache = forward(params, batch, config)
+    energy, cache = forward(*_uploaded(params, batch, device), config)
     weights = rng.standard_normal(energy.shape)
-    grads, d_positions = backward(weights, cache)
+    grads, d_positions = backward(to_device(weights, device), cache)
 
     def of_positions(positions):
-        return float(weights @ forward(params, batch._replace(positions=positions), config)[0])
+        return float(weights @ energies(params, batch._replace(positions=positions), config, device))
 
     def of_part(vector, part):
-        return float(weights @ forward(params | unflatten(vector, part), batch, config)[0])
+        return float(weights @ energies(params | unflatten(vector, part), batch, config, device))
 
     def error(function, x, gradient):
         smallest = np.inf
@@ -106,19 +126,19 @@ def gradient_errors(params, batch, config, rng):
 
     errors = {}
     for name, part in parts(params).items():
-        gradient = flatten({key: grads[key] for key in part})
+        gradient = flatten({key: to_host(grads[key]) for key in part})
         errors[name] = error(partial(of_part, part=part), flatten(part), gradient)
-    errors["positions"] = error(of_positions, batch.positions, d_positions)
+    errors["positions"] = error(of_positions, batch.positions, to_host(d_positions))
     return errors
 
 
-def covariance_errors(params, batch, config, rng):
+def covariance_errors(params, batch, config, rng, device="cpu"):
     """The largest |F(R r) - D(R) F(r)| of some rotations, for each layer and ℓ, relative to the largest |F_ℓ|."""
-    before = features(params, batch, config)
+    before = activations(params, batch, config, device)
     errors = [np.zeros(l_max + 1) for l_max in config.l_max]
     for _ in range(NUM_ROTATIONS):
         rotation = random_rotation(rng)
-        after = features(params, batch._replace(positions=batch.positions @ rotation.T), config)
+        after = activations(params, batch._replace(positions=batch.positions @ rotation.T), config, device)
         for s in range(config.num_layers):
             errors[s] = np.maximum(errors[s], errors_by_l(after[s], rotate(before[s], rotation)))
     return [layer.tolist() for layer in errors]
@@ -136,9 +156,9 @@ def relative_error(actual, expected):
     return float(np.abs(actual - expected).max() / scale) if scale > 0 else float(np.abs(actual).max())
 
 
-def invariance_errors(params, batch, config, rng):
+def invariance_errors(params, batch, config, rng, device="cpu"):
     """Relative change of the energies by what must not change them."""
-    energy = forward(params, batch, config)[0]
+    energy = energies(params, batch, config, device)
     num_molecules, num_atoms = batch.charges.shape
     atoms = (batch.charges > 0)[..., None]
     order = rng.permutation(num_atoms)
@@ -149,12 +169,12 @@ def invariance_errors(params, batch, config, rng):
         "permutation": Batch(batch.charges[:, order], batch.positions[:, order]),
         "padding": Batch(np.pad(batch.charges, [(0, 0), (0, 2)]), np.concatenate([batch.positions, junk], axis=1)),
     }
-    errors = {name: relative_error(forward(params, other, config)[0], energy) for name, other in changed.items()}
-    alone = [forward(params, Batch(*(x[k : k + 1] for x in batch)), config)[0] for k in range(num_molecules)]
+    errors = {name: relative_error(energies(params, other, config, device), energy) for name, other in changed.items()}
+    alone = [energies(params, Batch(*(x[k : k + 1] for x in batch)), config, device) for k in range(num_molecules)]
     return errors | {"batch composition": relative_error(np.concatenate(alone), energy)}
 
 
-def parity_errors(params, batch, config):
+def parity_errors(params, batch, config, device="cpu"):
     """How far the network is from parity, which it is not built to have; no error is expected to vanish.
 
     A mirror image is, up to a rotation, the inversion r → -r, under which Y^ℓ → (-1)^ℓ Y^ℓ. If only products with even
@@ -167,9 +187,9 @@ def parity_errors(params, batch, config):
     dict of features (by layer, the largest |F(-r) - (-1)^ℓ F(r)| relative to the largest |F_ℓ|) and energy (relative)
     """
     mirrored = batch._replace(positions=-batch.positions)
-    before, after = features(params, batch, config), features(params, mirrored, config)
+    before, after = (activations(params, one, config, device) for one in (batch, mirrored))
     signs = [np.concatenate([np.full(2 * l + 1, (-1.0) ** l) for l in range(l_max + 1)]) for l_max in config.l_max]
     pairs = zip(after, before, signs, strict=True)
     by_layer = [max(errors_by_l(a, sign[:, None, None, None] * b)) for a, b, sign in pairs]
-    energies = [forward(params, one, config)[0] for one in (mirrored, batch)]
-    return {"features": by_layer, "energy": relative_error(*energies)}
+    mirrored_energies, own = (energies(params, one, config, device) for one in (mirrored, batch))
+    return {"features": by_layer, "energy": relative_error(mirrored_energies, own)}

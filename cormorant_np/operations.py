@@ -23,7 +23,8 @@ def count_operations(config, num_molecules, num_atoms):
     -------
     dict of int
     """
-    atoms, pairs, c = num_molecules * num_atoms, num_molecules * num_atoms**2, config.num_channels
+    atoms, c = num_molecules * num_atoms, config.num_channels
+    ordered, pairs = num_molecules * num_atoms**2, num_molecules * num_atoms * (num_atoms + 1) // 2
     products = dict.fromkeys(("edge network", "edge to vertex", "aggregation", "square", "mixing"), 0)
     nonzeros = 0
     for s in range(config.num_layers):
@@ -33,8 +34,8 @@ def count_operations(config, num_molecules, num_atoms):
         own = 0 if s == 0 else min(config.l_max_sh[s - 1], l_sh) + 1
         dots = (min(l_in, l_sh) + 1) * (l_in + 1) * c
         products["edge network"] += pairs * c * (own * c + dots + (l_sh + 1) * config.num_radial + num_in)
-        products["edge to vertex"] += pairs * c * num_sh
-        products["aggregation"] += pairs * c * num_sh * num_in
+        products["edge to vertex"] += ordered * c * num_sh
+        products["aggregation"] += ordered * c * num_sh * num_in
         products["square"] += atoms * c * num_in * (num_in + 1) // 2
         products["mixing"] += atoms * c * c * sum((2 * l + 1) * k for l, k in enumerate(couple.num_paths))
         nonzeros += couple.matrix.nnz
@@ -44,25 +45,24 @@ def count_operations(config, num_molecules, num_atoms):
 
 
 def matrix_product_peak(pool, like, size=512, repeats=8):
-    """Floating-point operations a second of complex matrix products, on all threads of a pool of workers together.
+    """Floating-point operations a second of complex matrix products, of all workers together.
 
     Parameters
     ----------
     pool : Workers
     like : an array of the real dtype, on the device
     """
+    tasks = [(like, size, repeats)] * pool.number
+    seconds = min(max(pool.run(_multiply, tasks)) for _ in range(4))
+    return COMPLEX_MULTIPLY_ADD * size**3 * repeats * pool.number / seconds
+
+
+def _multiply(like, size, repeats):
+    """Seconds that some matrix products take."""
     xp = get_array_module(like)
     a = xp.ones((size, size), dtype=np.result_type(like.dtype, np.complex64))
-
-    def multiply(_):
-        for _ in range(repeats):
-            product = a @ a
-        synchronise(product)
-
-    list(pool.map(multiply, range(pool.threads)))
-    best = np.inf
-    for _ in range(3):
-        began = time.perf_counter()
-        list(pool.map(multiply, range(pool.threads)))
-        best = min(best, time.perf_counter() - began)
-    return COMPLEX_MULTIPLY_ADD * size**3 * repeats * pool.threads / best
+    began = time.perf_counter()
+    for _ in range(repeats):
+        product = a @ a
+    synchronise(product)
+    return time.perf_counter() - began

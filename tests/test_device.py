@@ -10,7 +10,7 @@ import pytest
 from devices import assert_same_network, assert_same_runs, best_parameters, settings, train_and_resume
 
 import cormorant_np
-from cormorant_np import backend, benchmark, evaluate, parallel, train, training
+from cormorant_np import backend, benchmark, check, evaluate, parallel, train, training
 from cormorant_np.errors import UserError
 from cormorant_np.problem import prepare
 
@@ -55,7 +55,7 @@ def counted_step(cupy, **fields):
     problem = prepare(given)
     state, like = training.start(given, problem)
     first, second, *_ = training.epoch_batches(problem, given, 0)
-    with parallel.workers(2) as pool:
+    with parallel.workers(2, "gpu") as pool:
         state = training.train_step(state, like, first, problem, given, pool)
         cupy.counts.clear()
         training.train_step(state, like, second, problem, given, pool)
@@ -71,7 +71,7 @@ def test_a_step_uploads_the_indices_of_its_batch_and_reads_nothing(cupy, dataset
 
 def test_the_paper_s_network_takes_no_more_operations_than_documented(cupy):
     counts = counted_step(cupy, num_layers=4, num_channels=16, l_max=3, batch_size=25, num_train=50)
-    assert counts["operations"] <= 1444
+    assert counts["operations"] <= 984
 
 
 def test_an_epoch_reads_no_more_for_more_steps(cupy, tmp_path):
@@ -141,7 +141,22 @@ def test_evaluate_takes_auto(cupy, tmp_path):
 def test_the_benchmark_runs(cupy, capsys):
     options = "--device gpu --json --batch-size 2 --num-channels 2 --l-max 1 --repeats 1"
     assert benchmark.main(options.split()) == 0
-    assert json.loads(capsys.readouterr().out)["device"] == "gpu"
+    result = json.loads(capsys.readouterr().out)
+    assert result["device"] == "gpu"
+    assert result["array_module_counts"]["operations"] > 100 and result["array_module_counts"]["reads"] == 0
+
+
+@pytest.mark.parametrize("preset, convention", [("md17", "released"), ("qm9", "supplement")])
+def test_check_gives_the_same(cupy, capsys, preset, convention):
+    options = f"--preset {preset} --convention {convention} --num-channels 2 --num-layers 2 --l-max 2 --json"
+    reports = []
+    for device in ("cpu", "gpu"):
+        assert check.main([*options.split(), "--device", device]) == 0
+        reports.append(json.loads(capsys.readouterr().out))
+    on_cpu, on_gpu = reports
+    assert on_gpu["parameters"] == on_cpu["parameters"]
+    np.testing.assert_allclose(on_gpu["mean_activations"], on_cpu["mean_activations"], rtol=1e-12)
+    np.testing.assert_allclose(on_gpu["parity"]["energy"], on_cpu["parity"]["energy"], rtol=1e-6)
 
 
 SOURCES = sorted(Path(cormorant_np.__file__).parent.rglob("*.py"))

@@ -49,7 +49,7 @@ def test_a_step_of_the_paper_s_network_in_float32_stays_in_float32():
     problem = prepare(given)
     state, like = training.start(given, problem)
     indices = training.epoch_batches(problem, given, 0)[0]
-    with parallel.workers(1) as pool:
+    with parallel.workers(1, "gpu") as pool:
         state = training.train_step(state, like, indices, problem, given, pool)
     xp = get_array_module(state.vector)
     assert xp is not np and state.vector.dtype == state.optimizer.m.dtype == state.error_sum.dtype == np.float32
