@@ -31,13 +31,14 @@ import numpy as np
 from drawing import axes_3d, draw_molecule, print_table
 
 from cormorant_np import Config, data
-from cormorant_np.edge_network import edge_network_forward
 from cormorant_np.geometry import geometry_forward
 from cormorant_np.input_network import featurize, input_network_forward
 from cormorant_np.model import forward, init_params, layer_forward
 from cormorant_np.output_network import invariants_forward
+from cormorant_np.pairs import spread
 from cormorant_np.radial import mask_forward, radial_forward
-from cormorant_np.vertex_network import edge_to_vertex_forward
+from cormorant_np.vertex_network import directions_forward, edge_to_vertex_forward
+from cormorant_np.weights import arrange_forward
 
 # %% [markdown]
 # ## A molecule
@@ -61,8 +62,11 @@ print("Z =", ethanol.charges[0].tolist())
 # \hat{\mathbf r}_{ij} = \mathbf r_{ij} / r_{ij}.$$
 #
 # The vector $\mathbf r_{ij}$ points from $j$ to $i$: atom $j$ *sends* a message, atom $i$ *receives* it. In the
-# code the sender comes before the receiver. Every array of pairs ends in `(..., B, N_j, N_i)`, with `B` molecules
-# in a batch and `N` atoms in the largest of them; smaller molecules are padded with atoms of charge 0.
+# code the sender comes before the receiver: an array of pairs ends in `(..., B, N_j, N_i)`, with `B` molecules in a
+# batch and `N` atoms in the largest of them; smaller molecules are padded with atoms of charge 0.
+#
+# A distance is the same from $j$ to $i$ as from $i$ to $j$. What is symmetric like this the library keeps once for
+# each pair $j \le i$, in arrays `(..., B, P)` with $P = N(N+1)/2$. `spread` makes `(..., B, N_j, N_i)` of them.
 
 # %%
 config = Config.md17()
@@ -78,8 +82,8 @@ for b in range(num_molecules):
                 naive[b, j, i] = np.sqrt(r_ij @ r_ij)
 
 geometry, _ = geometry_forward(batch.charges, batch.positions, config)
-np.testing.assert_allclose(geometry.distances, naive)
-print(geometry.distances[0].round(2))
+np.testing.assert_allclose(spread(geometry.distances), naive)
+print(spread(geometry.distances)[0].round(2))
 
 # %% [markdown]
 # The ones on the diagonal are placeholders. An atom is not its own neighbour, $j \in N(i)$ means $j \ne i$, and
@@ -110,43 +114,38 @@ print_table([[l * l + l + m, l, m] for l in range(3) for m in range(-l, l + 1)],
 #
 # and CGNet is a stack of layers. Let us send the two frames through the paper's network, with random weights, and
 # write down what passes by. For the steps inside a layer we look at the second one, the first in which everything
-# is at work.
+# is at work. Before anything else the parameters are *arranged*: those that one product uses together are put side by
+# side, such as the frequencies of all four layers.
 
 # %%
 params = init_params(config, np.random.default_rng(0), np.float64)
-
-
-def p(name):
-    """Parameters of the second layer."""
-    return params[f"layers.1.{name}"]
-
+weights = arrange_forward(params, config)
 
 f_tilde = featurize(batch.charges, config, np.float64)
-features_0, _ = input_network_forward(params, batch.charges, geometry, config)
+features_0, _ = input_network_forward(weights, batch.charges, geometry, config)
+radial, _ = radial_forward(weights["radial.kappa"], weights["radial.phi"], geometry, config)
+masks, _ = mask_forward(weights["edge.cutoff"], weights["edge.width"], geometry, config)
+directions = directions_forward(geometry.harmonics)
 no_edges = np.empty((0, config.num_channels, *geometry.distances.shape), complex)
-edges_1, features_1, _ = layer_forward(params, 0, no_edges, features_0, geometry, config)
-radial, _ = radial_forward(p("radial.kappa"), p("radial.phi"), geometry, config)
-mask, _ = mask_forward(p("edge.cutoff"), p("edge.width"), geometry, config)
-edge_weights = [p(f"edge.weight.{l}") for l in range(4)]
-edges_2, _ = edge_network_forward(edges_1, features_1, radial, mask, edge_weights)
-pairs_2, _ = edge_to_vertex_forward(edges_2, geometry.harmonics)
-_, features_2, _ = layer_forward(params, 1, edges_1, features_1, geometry, config)
+edges_1, features_1, _ = layer_forward(weights, 0, no_edges, features_0, radial[0], masks[0], directions, config)
+edges_2, features_2, _ = layer_forward(weights, 1, edges_1, features_1, radial[1], masks[1], directions, config)
+pairs_2, _ = edge_to_vertex_forward(edges_2, directions)
 scalars, _ = invariants_forward(features_2, config)
 energy, _ = forward(params, batch, config)
 
 shapes = [
     ["Z_i", "charges", batch.charges, "B, N", "data/batch.py"],
     ["r_i", "positions", batch.positions, "B, N, 3", "data/batch.py"],
-    ["r_ij", "distances", geometry.distances, "B, Nj, Ni", "geometry.py"],
-    ["Y_ij", "harmonics", geometry.harmonics, "(L+1)², B, Nj, Ni", "spherical_harmonics.py"],
+    ["r_ij", "distances", geometry.distances, "B, P", "geometry.py"],
+    ["Y_ij", "harmonics", geometry.harmonics, "(L+1)², B, P", "spherical_harmonics.py"],
     ["F̃_i", "atom features", f_tilde, "3 species, B, N", "input_network.py"],
     ["F^0", "features", features_0, "1, C, B, N", "input_network.py"],
-    ["g^1", "edges", edges_1, "L+1, C, B, Nj, Ni", "edge_network.py"],
+    ["η", "radial", radial, "S, (k, n), B, P", "radial.py"],
+    ["μ", "masks", masks, "S, C, B, P", "radial.py"],
+    ["g^1", "edges", edges_1, "L+1, C, B, P", "edge_network.py"],
     ["F^1", "features", features_1, "(L+1)², C, B, N", "vertex_network.py"],
-    ["η", "radial", radial, "(k, n), B, Nj, Ni", "radial.py"],
-    ["μ", "mask", mask, "C, B, Nj, Ni", "radial.py"],
-    ["g^2", "edges", edges_2, "L+1, C, B, Nj, Ni", "edge_network.py"],
-    ["G^2", "pairs", pairs_2, "(L+1)², C, B, Nj, Ni", "vertex_network.py"],
+    ["g^2", "edges", edges_2, "L+1, C, B, P", "edge_network.py"],
+    ["G^2", "pairs", pairs_2, "(L+1)², C, B, 2, Nj, Ni", "vertex_network.py"],
     ["F^2", "features", features_2, "(L+1)², C, B, N", "vertex_network.py"],
     ["x_i", "scalars of one layer", scalars, "10 C, B, N", "output_network.py"],
     ["E", "energy", energy, "B", "model.py"],
@@ -156,7 +155,8 @@ print_table(rows, ["symbol", "in the code", "axes", "shape", "dtype", "file"])
 
 # %% [markdown]
 # Read the table from top to bottom and you have read the program. Geometry and scalars are real; everything that
-# turns is complex.
+# turns is complex. ($G$ is complex too, but kept as a real and an imaginary part, along the axis of length 2; notebook
+# 07 says why.)
 #
 # ## Table 1, with the code's names
 #
@@ -170,7 +170,7 @@ print_table(rows, ["symbol", "in the code", "axes", "shape", "dtype", "file"])
 # | $m$ | component, $-\ell \le m \le \ell$ | row `l*l + l + m` | 03 |
 # | $\tau^s$, $n_c$ | multiplicities, number of channels | `config.num_channels` for all $\ell$ | 03 |
 # | $\bar V_\ell$, $V^s$ | spaces of SO(3)-vectors | arrays `((L+1)², C, B, N)` | 03 |
-# | $V_{\rm edge}^s$ | space of edge scalars | arrays `(L+1, C, B, N_j, N_i)` | 06 |
+# | $V_{\rm edge}^s$ | space of edge scalars | arrays `(L+1, C, B, P)` | 06 |
 # | $F_i^s$ | activations of atom $i$ | `features` | 07 |
 # | $Y^\ell(\hat{\mathbf r}_{ij})$, $Y_{ij}$ | spherical harmonics | `geometry.harmonics` | 02 |
 # | $g_{ij}^s$ | scalar edge activations | `edges` | 06 |
@@ -203,7 +203,7 @@ print_table(rows, ["symbol", "in the code", "axes", "shape", "dtype", "file"])
 # <details><summary>Solution</summary>
 #
 # ```python
-# r = geometry.distances[0] + 9 * np.eye(9)
+# r = spread(geometry.distances)[0] + 9 * np.eye(9)
 # print(np.unravel_index(r.argmin(), r.shape), r.min())
 # ```
 #

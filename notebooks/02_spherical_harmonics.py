@@ -16,8 +16,8 @@ from drawing import COLOURS, axes_3d, draw_spherical_function, print_table, sphe
 from numpy.polynomial import Polynomial
 from numpy.polynomial.legendre import Legendre
 
-from cormorant_np.clebsch_gordan import block
 from cormorant_np.gradient_check import backward_errors
+from cormorant_np.so3_vector import block
 from cormorant_np.spherical_harmonics import (
     complex_sh,
     complex_sh_backward,

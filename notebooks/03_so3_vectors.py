@@ -17,9 +17,9 @@ from scipy.linalg import expm
 from scipy.spatial.transform import Rotation
 
 from cormorant_np import Config, data
-from cormorant_np.clebsch_gordan import block
 from cormorant_np.model import features, init_params
 from cormorant_np.rotation import random_rotation, rotate, wigner_d
+from cormorant_np.so3_vector import block
 from cormorant_np.spherical_harmonics import complex_sh, real_from_complex
 
 # %% [markdown]

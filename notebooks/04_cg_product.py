@@ -17,8 +17,9 @@ import numpy as np
 from drawing import axes_3d, draw_spherical_function, print_table, sphere
 from scipy.spatial.transform import Rotation
 
-from cormorant_np.clebsch_gordan import block, coupling, exact, paths, table
+from cormorant_np.clebsch_gordan import coupling, exact, paths, table
 from cormorant_np.rotation import random_rotation, rotate
+from cormorant_np.so3_vector import block
 from cormorant_np.spherical_harmonics import complex_sh, real_from_complex
 from cormorant_np.vertex_network import square_forward
 
@@ -45,7 +46,7 @@ def cg_product(a, b, l1, l2, l):
 
 
 # %% [markdown]
-# The library does all paths at once. `square_forward` writes the products $F_p F_q$ of all components, each pair
+# The library does all paths at once. `square_forward` makes the products $F_p F_q$ of all components, each pair
 # once, and the sparse matrix of notebook 01 turns them into paths. Here it is for $F \otimes_{\rm cg} F$ with
 # $L = 2$. The rows of the result are ordered $(\ell, m, \text{path})$; we read off the paths of the square.
 
@@ -53,7 +54,7 @@ def cg_product(a, b, l1, l2, l):
 features = random_complex(9, 2, 1, 3)  # (L+1)², channels, molecules, atoms
 couple = coupling(2, 0, 2, ("square", "identity", "aggregate"), "float64", "cpu")
 products = np.zeros((couple.matrix.shape[1], 2, 1, 3), dtype=complex)
-square_forward(features, out=products[9 + 9 :])  # the columns after those of the aggregate and the identity
+products[9 + 9 :] = square_forward(features)  # the columns after those of the aggregate and the identity
 z = (couple.matrix @ products.reshape(len(products), -1)).reshape(-1, 2, 1, 3)
 
 row, compared = 0, []
@@ -69,7 +70,8 @@ print_table(compared, ["ℓ", "paths of F ⊗ F", "different ones"])
 # %% [markdown]
 # The right column is shorter, because $(\ell_1, \ell_2)$ and $(\ell_2, \ell_1)$ give the same up to a sign if both
 # factors are equal, and $(\ell_1, \ell_1)$ vanishes for odd $\ell$. The network's weights are counted for *all*
-# paths, as in the paper; the library only avoids computing the same thing twice.
+# paths, as in the paper; the library only avoids computing the same thing twice, and adds up, with the right signs,
+# the weights of paths that are equal (`fold`).
 #
 # ## Covariance
 #

@@ -15,6 +15,7 @@ from cormorant_np import Config, data
 from cormorant_np.geometry import geometry_forward
 from cormorant_np.gradient_check import backward_errors
 from cormorant_np.model import init_params
+from cormorant_np.pairs import spread
 from cormorant_np.radial import mask_backward, mask_forward, radial_backward, radial_forward
 
 # %% [markdown]
@@ -25,7 +26,8 @@ from cormorant_np.radial import mask_backward, mask_forward, radial_backward, ra
 # Frequencies $\kappa, \bar\kappa$ (in 1/Å) and phases $\phi, \bar\phi$ are learnable and belong to a layer; the
 # powers $k$ are fixed. (The bars are names, not conjugates.) With $k = 0..3$ and $n = 0..3$ that makes 16 complex
 # functions. The equation prints an index $\ell$ as well, but the published number of parameters comes out only if
-# all $\ell$ share them.
+# all $\ell$ share them. Distances are the same in all layers, so the library makes the waves of all layers together,
+# with the layers in front; here there is one.
 
 # %%
 config = Config.md17()
@@ -34,20 +36,21 @@ batch = data.make_batch(ethanol.charges[:100], ethanol.positions[:100], config, 
 geometry, _ = geometry_forward(batch.charges, batch.positions, config)
 
 rng = np.random.default_rng(0)
-kappa, phi = rng.uniform(0, 3, (2, 4)), rng.uniform(0, 6, (2, 4))
+kappa, phi = rng.uniform(0, 3, (1, 2, 4)), rng.uniform(0, 6, (1, 2, 4))  # layers, Re and Im, n
 eta, cache = radial_forward(kappa, phi, geometry, config)
 
+distances = spread(geometry.distances)  # molecules, j, i
 molecule, i = 0, 3
 naive = np.zeros((4, 4, 9), dtype=complex)
 for j in range(9):
     for k in range(4):
         for n in range(4):
             if i != j:
-                r = geometry.distances[molecule, j, i]
-                real = np.sin(2 * np.pi * kappa[0, n] * r + phi[0, n])
-                imaginary = np.sin(2 * np.pi * kappa[1, n] * r + phi[1, n])
+                r = distances[molecule, j, i]
+                real = np.sin(2 * np.pi * kappa[0, 0, n] * r + phi[0, 0, n])
+                imaginary = np.sin(2 * np.pi * kappa[0, 1, n] * r + phi[0, 1, n])
                 naive[k, n, j] = r**-k * (real + 1j * imaginary)
-np.testing.assert_allclose(eta[:, molecule, :, i], naive.reshape(16, 9), atol=1e-12)
+np.testing.assert_allclose(spread(eta)[0, :, molecule, :, i], naive.reshape(16, 9), atol=1e-12)
 
 # %% [markdown]
 # At $i = j$ the functions are set to zero. In the released code $0^{-k}$ appears there; it is thrown away later,
@@ -57,9 +60,9 @@ np.testing.assert_allclose(eta[:, molecule, :, i], naive.reshape(16, 9), atol=1e
 
 # %%
 params = init_params(config, rng, np.float64)
-start = params["layers.0.radial.kappa"], params["layers.0.radial.phi"]
+start = params["layers.0.radial.kappa"][None], params["layers.0.radial.phi"][None]
 print_table(
-    [[n, *(float(a[row, n]) for a in start for row in (0, 1))] for n in range(4)], ["n", "κ", "κ̄", "φ", "φ̄"]
+    [[n, *(float(a[0, row, n]) for a in start for row in (0, 1))] for n in range(4)], ["n", "κ", "κ̄", "φ", "φ̄"]
 )
 
 
@@ -72,7 +75,7 @@ def on_a_line(r):
 
 r = np.linspace(0.7, 4, 300)
 line = on_a_line(r)
-curves = radial_forward(*start, line, config)[0][:, :, 0, 1].reshape(4, 4, -1)
+curves = spread(radial_forward(*start, line, config)[0])[0, :, :, 0, 1].reshape(4, 4, -1)
 figure, axes = plt.subplots(2, 4, figsize=(10, 4.2), sharex=True, sharey="col")
 for k in range(4):
     for n in range(4):
@@ -97,15 +100,15 @@ plt.show()
 # supplement does not say where, so the library takes the released code's values.
 
 # %%
-cutoff, width = rng.uniform(1, 3, 16), rng.uniform(0.1, 0.5, 16)
+cutoff, width = rng.uniform(1, 3, (1, 16)), rng.uniform(0.1, 0.5, (1, 16))  # layers, channels
 mask, mask_cache = mask_forward(cutoff, width, geometry, config)
-naive = np.zeros_like(mask[:, 0])
+naive = np.zeros((16, 9, 9))
 for c in range(16):
     for j in range(9):
         for i in range(9):
             if i != j:
-                naive[c, j, i] = 1 / (1 + np.exp((geometry.distances[0, j, i] - cutoff[c]) / width[c]))
-np.testing.assert_allclose(mask[:, 0], naive)
+                naive[c, j, i] = 1 / (1 + np.exp((distances[0, j, i] - cutoff[0, c]) / width[0, c]))
+np.testing.assert_allclose(spread(mask)[0, :, 0], naive)
 
 # %% [markdown]
 # What does the mask let through? Here are all distances in a hundred frames of ethanol, by the kind of the pair,
@@ -121,7 +124,7 @@ kinds = {}
 for i in range(9):
     for j in range(i):
         name = "–".join(sorted(ELEMENTS[int(z)][0] for z in charges[[i, j]]))
-        kinds.setdefault(name, []).extend(geometry.distances[:, j, i])
+        kinds.setdefault(name, []).extend(distances[:, j, i])
 ax.hist(kinds.values(), bins, stacked=True, label=list(kinds), color=COLOURS[: len(kinds)])
 ax.set(xlabel="distance / Å", ylabel="pairs in 100 frames")
 ax.legend(loc="upper right")

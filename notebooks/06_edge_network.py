@@ -15,9 +15,12 @@ from cormorant_np.edge_network import dot_products_forward, edge_network_backwar
 from cormorant_np.geometry import geometry_forward
 from cormorant_np.gradient_check import backward_errors
 from cormorant_np.input_network import input_network_forward
-from cormorant_np.model import init_params, layer_forward, num_edge_columns
+from cormorant_np.model import init_params, layer_forward
+from cormorant_np.pairs import spread
 from cormorant_np.radial import mask_forward, radial_forward
 from cormorant_np.rotation import random_rotation, rotate
+from cormorant_np.vertex_network import directions_forward
+from cormorant_np.weights import arrange_forward, num_edge_columns
 
 # %% [markdown]
 # ## Dot products
@@ -27,7 +30,8 @@ from cormorant_np.rotation import random_rotation, rotate
 # $$d_{\ell c, ij} = F_{\ell c i} \cdot F_{\ell c j} = \sum_m (-1)^m F_{\ell c i, m}\, F_{\ell c j, -m},$$
 #
 # up to a constant the Clebsch-Gordan product into $\ell = 0$ (footnote 1). Nothing is conjugated, so it is not the
-# usual inner product of complex vectors; it is symmetric in $i$ and $j$, and complex.
+# usual inner product of complex vectors; it is symmetric in $i$ and $j$, and complex. The loop goes through all
+# ordered pairs. The library computes each pair $j \le i$ once, and `spread` gives both orders what they share.
 
 # %%
 config = Config.md17(num_channels=3, l_max=(2, 2), l_max_sh=(2, 2))
@@ -51,15 +55,16 @@ for l in range(3):
                 naive[l, :, j, i] += (-1) ** m * f_i * f_j
 
 dots, _ = dot_products_forward(features)
-np.testing.assert_allclose(dots[:, 0], naive.reshape(9, 9, 9), atol=1e-12)
-np.testing.assert_allclose(dots, dots.swapaxes(2, 3), atol=1e-12)
+np.testing.assert_allclose(spread(dots)[:, 0], naive.reshape(9, 9, 9), atol=1e-12)
+np.testing.assert_allclose(naive, naive.swapaxes(2, 3), atol=1e-12)
+print("numbers for a channel and an ℓ:", dots[0].size, "instead of", naive[0, 0].size)
+
 turned, _ = dot_products_forward(rotate(features, random_rotation(rng)))
 np.testing.assert_allclose(turned, dots, atol=1e-12)
 
 # %% [markdown]
-# The last two lines say: symmetric, and unchanged when all atoms are turned together. The library writes the sum
-# over $m$ as a matrix product with the *dual* $\tilde F_m = (-1)^m F_{-m}$; why this dual may stand next to $F$ is
-# exercise 2.
+# So dot products are symmetric, and unchanged when all atoms are turned together. The library writes them as a sum of
+# products with the *dual* $\tilde F_m = (-1)^m F_{-m}$; why this dual may stand next to $F$ is exercise 2.
 #
 # ## Equation (S2)
 #
@@ -70,31 +75,35 @@ np.testing.assert_allclose(turned, dots, atol=1e-12)
 # In words: put three lists of numbers next to each other, those that this pair had in the layer before ($g^s$), the
 # dot products of its two atoms ($d$, of all $\ell$), and the radial functions ($\eta$); multiply by a weight
 # matrix, a different one for each $\ell$; fade out with distance. (The equation's print writes $m_{c,ij}$ for the
-# mask, the text below it $\mu$.)
+# mask, the text below it $\mu$.) Distances, and with them $\eta$ and $\mu$, are symmetric as $d$ is, hence by
+# induction all edges are: $g_{ij} = g_{ji}$.
 
 # %%
 params = init_params(config, rng, np.float64)
-weights = [params[f"layers.1.edge.weight.{l}"] for l in range(3)]
-edges = random_complex(3, 3, 1, 9, 9)  # g of the layer before: ℓ, channels, molecules, j, i
-kappa, phi = params["layers.1.radial.kappa"], params["layers.1.radial.phi"]
-radial, _ = radial_forward(kappa, phi, geometry, config)
-mask, _ = mask_forward(params["layers.1.edge.cutoff"], params["layers.1.edge.width"], geometry, config)
+arranged = arrange_forward(params, config)
+radial, _ = radial_forward(arranged["radial.kappa"], arranged["radial.phi"], geometry, config)  # of all layers
+masks, _ = mask_forward(arranged["edge.cutoff"], arranged["edge.width"], geometry, config)
+edges = random_complex(3, 3, 1, 45)  # g of the layer before: ℓ, channels, molecules, pairs
 
+g, d, eta, mu = spread(edges), spread(dots), spread(radial[1]), spread(masks[1])
 naive = np.zeros((3, 3, 9, 9), dtype=complex)
 for l in range(3):
+    weight = params[f"layers.1.edge.weight.{l}"]
     for j in range(9):
         for i in range(9):
-            x = np.concatenate([edges[l, :, 0, j, i], dots[:, 0, j, i], radial[:, 0, j, i]])
+            x = np.concatenate([g[l, :, 0, j, i], d[:, 0, j, i], eta[:, 0, j, i]])
             for c in range(3):
-                naive[l, c, j, i] = mask[c, 0, j, i] * (weights[l][c] @ x)
+                naive[l, c, j, i] = mu[c, 0, j, i] * (weight[c] @ x)
 
-new_edges, _ = edge_network_forward(edges, features, radial, mask, weights)
-np.testing.assert_allclose(new_edges[:, :, 0], naive, atol=1e-12)
+own, shared = arranged["layers.1.own"], arranged["layers.1.shared"]
+new_edges, _ = edge_network_forward(edges, features, radial[1], masks[1], own, shared)
+np.testing.assert_allclose(spread(new_edges)[:, :, 0], naive, atol=1e-12)
 
 # %% [markdown]
 # The library stores $W_\ell$ as (out, in), and it does the sum over $c'$ in two pieces: $g^s$ is different for
-# every $\ell$, but $d$ and $\eta$ are the same for all, so one large matrix product serves them together. That is
-# the only difference from the loop.
+# every $\ell$, but $d$ and $\eta$ are the same for all, so one large matrix product serves them together.
+# `arrange_forward` sorts the columns of all $W_\ell$ into the two matrices, `own` and `shared`. That, and the pairs,
+# are the only differences from the loop.
 #
 # ## Who gets what
 #
@@ -106,10 +115,10 @@ paper = Config.md17()
 rows = []
 for s in range(3):
     for l in (0, 1):
-        own = 16 if s > 0 else 0
+        old = 16 if s > 0 else 0
         total = num_edge_columns(paper, s, l)
         name = "ℓ = 0" if l == 0 else "ℓ = 1, 2, 3"
-        rows.append([f"{s} → {s + 1}", name, own, total - own - paper.num_radial, paper.num_radial, total])
+        rows.append([f"{s} → {s + 1}", name, old, total - old - paper.num_radial, paper.num_radial, total])
 print_table(rows, ["layer", "weight", "g", "d", "η", "columns"])
 
 # %% [markdown]
@@ -123,43 +132,33 @@ print_table(rows, ["layer", "weight", "g", "d", "η", "columns"])
 
 # %%
 f, _ = input_network_forward(params, batch.charges, geometry, config)
-g = np.empty((0, 3, 1, 9, 9), dtype=complex)
+g = np.empty((0, 3, 1, 45), dtype=complex)
+directions = directions_forward(geometry.harmonics)
 figure, axes = plt.subplots(2, 3, figsize=(9, 5.6))
 names = [ELEMENTS[int(z)][0] for z in batch.charges[0]]
 for s in range(2):
-    g, f, _ = layer_forward(params, s, g, f, geometry, config)
+    g, f, _ = layer_forward(arranged, s, g, f, radial[s], masks[s], directions, config)
     for l in range(3):
         ax = axes[s, l]
-        picture = ax.imshow(abs(g[l, 0, 0]))
+        picture = ax.imshow(abs(spread(g)[l, 0, 0]))
         ax.grid(False)
         ax.set(title=f"|g$^{s + 1}$|, ℓ = {l}", xticks=range(9), yticks=range(9))
         ax.set_xticklabels(names)
         ax.set_yticklabels(names)
         figure.colorbar(picture, ax=ax, shrink=0.8)
 axes[0, 0].set(xlabel="receiver i", ylabel="sender j")
-np.testing.assert_allclose(g, g.swapaxes(3, 4), atol=1e-12)
 plt.show()
 
 # %% [markdown]
-# The matrices are symmetric, $g_{ij} = g_{ji}$, since everything that enters them is.
-#
 # ## Backward
 #
 # For $g = \mu\, e$ and $e = W x$, with the gradient convention of notebook 09, $de = \mu\, dg$,
 # $dW = de\, x^\dagger$, $dx = W^\dagger de$ and $d\mu = \sum_\ell \mathrm{Re}(\bar e\, dg)$. Checked in random
-# directions, for $g^s$, $F$, $\eta$, $\mu$ and the three weights:
+# directions, for $g^s$, $F$, $\eta$, $\mu$ and the two weight matrices:
 
 # %%
-def forward(edges, features, radial, mask, *weights):
-    return edge_network_forward(edges, features, radial, mask, list(weights))
-
-
-def backward(d_new_edges, cache):
-    *gradients, d_weights = edge_network_backward(d_new_edges, cache)
-    return (*gradients, *d_weights)
-
-
-errors = backward_errors(forward, backward, [edges, features, radial, mask, *weights], rng)
+inputs = [edges, features, radial[1], masks[1], own, shared]
+errors = backward_errors(edge_network_forward, edge_network_backward, inputs, rng)
 assert max(errors) < 1e-8
 print(*(f"{error:.0e}" for error in errors))
 
@@ -171,8 +170,8 @@ print(*(f"{error:.0e}" for error in errors))
 # <details><summary>Solution</summary>
 #
 # Turning: distances and dot products are invariant, so yes. Exchanging two atoms exchanges two rows and two columns
-# of $g$: the edges are *permutation covariant*, and the sum over $j$ in notebook 07 makes an atom's own state
-# independent of the neighbours' order.
+# of the matrix $g$: the edges are *permutation covariant*, and the sum over $j$ in notebook 07 makes an atom's own
+# state independent of the neighbours' order.
 #
 # </details>
 #

@@ -11,19 +11,24 @@ import numpy as np
 from drawing import axes_3d, draw_molecule, draw_spherical_function, print_table, sphere
 
 from cormorant_np import Config, data
-from cormorant_np.clebsch_gordan import block, coupling, paths, table
+from cormorant_np.clebsch_gordan import paths, table
 from cormorant_np.geometry import geometry_forward
 from cormorant_np.gradient_check import backward_errors
 from cormorant_np.model import features as all_features
-from cormorant_np.model import init_params, num_paths
+from cormorant_np.model import init_params
+from cormorant_np.pairs import spread
+from cormorant_np.real_form import join, real_matrix, split
 from cormorant_np.rotation import random_rotation, rotate
+from cormorant_np.so3_vector import block
 from cormorant_np.spherical_harmonics import complex_sh
 from cormorant_np.vertex_network import (
+    directions_forward,
     edge_to_vertex_backward,
     edge_to_vertex_forward,
     vertex_network_backward,
     vertex_network_forward,
 )
+from cormorant_np.weights import arrange_forward, layer_coupling, num_paths
 
 # %% [markdown]
 # ## What an atom can see
@@ -66,6 +71,10 @@ plt.show()
 # The supplement prints $g^s$ on the right. That would be the *old* edges, which do not exist in the first layer,
 # and the new ones would have no use; the overview in 1.4.1 and the released code have $g^{s+1}$, and so has the
 # library.
+#
+# $g_{ij}$ is symmetric and kept once for each pair (notebook 06). $Y^\ell$ is nearly so: $\hat{\mathbf r}_{ji} =
+# -\hat{\mathbf r}_{ij}$, and $Y^\ell(-\hat{\mathbf r}) = (-1)^\ell\, Y^\ell(\hat{\mathbf r})$. So harmonics are kept
+# once, too, and `directions_forward` makes those of both orders. The loop below takes every ordered pair for itself.
 
 # %%
 config = Config.md17(num_channels=2, l_max=(2, 2), l_max_sh=(2, 2))
@@ -78,15 +87,39 @@ def random_complex(*shape):
     return rng.standard_normal(shape) + 1j * rng.standard_normal(shape)
 
 
-edges = random_complex(3, 2, 1, 9, 9) * geometry.neighbours  # g: ℓ, channels, molecules, j, i; no pairs i = j
+edges = random_complex(3, 2, 1, 45) * geometry.neighbours  # g: ℓ, channels, molecules, pairs; none with i = j
+g = spread(edges)
 naive = np.zeros((9, 2, 1, 9, 9), dtype=complex)
-for l in range(3):
-    for m in range(-l, l + 1):
-        for c in range(2):
-            naive[l * l + l + m, c] = edges[l, c] * geometry.harmonics[l * l + l + m]
+for i in range(9):
+    for j in range(9):
+        if i != j:
+            y = complex_sh(batch.positions[0, i] - batch.positions[0, j], 2)
+            for l in range(3):
+                for m in range(-l, l + 1):
+                    naive[l * l + l + m, :, 0, j, i] = g[l, :, 0, j, i] * y[l * l + l + m]
 
-pairs, _ = edge_to_vertex_forward(edges, geometry.harmonics)
-np.testing.assert_allclose(pairs, naive)
+directions = directions_forward(geometry.harmonics)
+pairs, _ = edge_to_vertex_forward(edges, directions)
+np.testing.assert_allclose(join(pairs, 3), naive, atol=1e-14)
+
+# %% [markdown]
+# ## Real form
+#
+# The library's $G$ has an axis of length 2 more than the loop's, which `join` has removed. From here to the end of
+# the layer, a complex number $x + iy$ is kept as the pair $(x, y)$, and a factor $u + iv$ acts on it as a real matrix,
+#
+# $$(u + iv)(x + iy) \;\leftrightarrow\;
+# \begin{pmatrix} u & -v \\ v & u \end{pmatrix} \begin{pmatrix} x \\ y \end{pmatrix}.$$
+#
+# A product of complex matrices becomes one of real matrices with twice as many rows and columns. It costs the same
+# multiplications, real matrices are faster to multiply when they are small, and the transpose of the real matrix is
+# the *conjugate* transpose of the complex one, which is what the backward pass needs.
+
+# %%
+a, b, c = random_complex(4, 5), random_complex(5, 3), random_complex(4, 3)
+matrix = real_matrix(a, 0).reshape(8, 10)
+np.testing.assert_allclose(join((matrix @ split(b, 0).reshape(10, 3)).reshape(4, 2, 3), 1), a @ b)
+np.testing.assert_allclose(join((matrix.T @ split(c, 1).reshape(8, 3)).reshape(2, 5, 3), 0), a.conj().T @ c)
 
 # %% [markdown]
 # ## The vertex network
@@ -112,6 +145,7 @@ def cg(a, b, l1, l2, l):
 features = random_complex(9, 2, 1, 9)
 params = init_params(config, rng, np.float64)
 weights = [params[f"layers.1.vertex.weight.{l}"] for l in range(3)]
+g_y = naive  # G, from the loop above
 
 naive = np.zeros((9, 2, 1, 9), dtype=complex)
 for i in range(9):
@@ -119,29 +153,31 @@ for i in range(9):
     for l in range(3):
         parts = []
         for l1, l2 in paths(l, 2, 2):
-            parts.append(sum(cg(pairs[:, :, 0, j, i], features[:, :, 0, j], l1, l2, l) for j in range(9) if j != i))
+            parts.append(sum(cg(g_y[:, :, 0, j, i], features[:, :, 0, j], l1, l2, l) for j in range(9) if j != i))
         for l1, l2 in paths(l, 2, 2):
             parts.append(cg(f_i, f_i, l1, l2, l))
         parts.append(f_i[block(l)])
         concatenated = np.concatenate(parts, axis=1)  # 2ℓ+1 rows, one column for every path and channel
         naive[block(l), :, 0, i] = concatenated @ weights[l].T
 
-couple = coupling(2, 2, 2, config.vertex_order, "float64", "cpu")
-new_features, _ = vertex_network_forward(pairs, features, weights, couple)
+couple = layer_coupling(config, 1, features)
+matrices = arrange_forward(params, config)["layers.1.mix"]
+new_features, _ = vertex_network_forward(edges, directions, features, matrices, couple)
 np.testing.assert_allclose(new_features, naive, atol=1e-12)
 
 # %% [markdown]
 # The library turns the order around. The loop couples first and sums over neighbours after; the library sums the
 # plain products $\sum_j G_p F_q$ first, one matrix product for all components $p$ and $q$, then applies the sparse
 # matrix of all Clebsch-Gordan coefficients, then mixes, one matrix product for each $\ell$. Sums may be exchanged,
-# so the result is the same, and it is far faster.
+# so the result is the same, and it is far faster. The weights have been *arranged* for this: folded, since the
+# square's paths are computed once (notebook 04), and put side by side in real form.
 #
 # And it is covariant. Turn the harmonics and the states, and the new states are turned:
 
 # %%
 rotation = random_rotation(rng)
-turned_pairs, _ = edge_to_vertex_forward(edges, rotate(geometry.harmonics, rotation))
-turned, _ = vertex_network_forward(turned_pairs, rotate(features, rotation), weights, couple)
+turned_directions = directions_forward(rotate(geometry.harmonics, rotation))
+turned, _ = vertex_network_forward(edges, turned_directions, rotate(features, rotation), matrices, couple)
 np.testing.assert_allclose(turned, rotate(new_features, rotation), atol=1e-12)
 
 # %% [markdown]
@@ -196,21 +232,16 @@ plt.show()
 # ## Backward
 #
 # Every step is a product or a sum, so every derivative is one too; the docstrings in `vertex_network.py` have them
-# in a line each, and notebook 09 derives them. Here we only check, for $g$ and $Y$ in (S3), and $G$, $F$ and the
-# weights in (S5):
+# in a line each, and notebook 09 derives them. Here we only check, for $g$ and $Y$ in (S3), and for $g$, $Y$, $F$ and
+# the weights in all of (S3) to (S5):
 
 # %%
-def forward(pairs, features, *weights):
-    return vertex_network_forward(pairs, features, list(weights), couple)
+def forward(*inputs):
+    return vertex_network_forward(*inputs, couple)
 
 
-def backward(d_new_features, cache):
-    d_pairs, d_features, d_weights = vertex_network_backward(d_new_features, cache)
-    return d_pairs, d_features, *d_weights
-
-
-errors = backward_errors(edge_to_vertex_forward, edge_to_vertex_backward, [edges, geometry.harmonics], rng)
-errors += backward_errors(forward, backward, [pairs, features, *weights], rng)
+errors = backward_errors(edge_to_vertex_forward, edge_to_vertex_backward, [edges, directions], rng)
+errors += backward_errors(forward, vertex_network_backward, [edges, directions, features, matrices], rng)
 assert max(errors) < 1e-8
 print(*(f"{error:.0e}" for error in errors))
 
@@ -222,7 +253,8 @@ print(*(f"{error:.0e}" for error in errors))
 # <details><summary>Solution</summary>
 #
 # $\hat{\mathbf r}_{ji} = -\hat{\mathbf r}_{ij}$, so $G_{\ell,ji} = (-1)^\ell G_{\ell,ij}$: odd $\ell$ change sign.
-# Two atoms of a pair see each other in opposite directions.
+# Two atoms of a pair see each other in opposite directions. Seen as a matrix, $G_p$ is its own transpose up to a
+# sign, and the backward pass, which needs the transpose, makes use of that.
 #
 # </details>
 #

@@ -19,9 +19,14 @@ from cormorant_np import Config, data
 from cormorant_np.exactness import parts
 from cormorant_np.geometry import geometry_forward
 from cormorant_np.input_network import featurize, input_network_forward
+from cormorant_np.model import features as all_features
 from cormorant_np.model import forward, init_params, layer_forward, num_parameters
 from cormorant_np.output_network import invariants_forward, output_network_forward
+from cormorant_np.pairs import spread
+from cormorant_np.radial import mask_forward, radial_forward
 from cormorant_np.rotation import random_rotation, rotate
+from cormorant_np.vertex_network import directions_forward
+from cormorant_np.weights import arrange_forward
 
 ethanol = data.load("sample")
 config = Config.md17(num_channels=3, l_max=(2, 2), l_max_sh=(2, 2))
@@ -67,7 +72,7 @@ np.testing.assert_allclose(features[0], naive)
 # spherical harmonics themselves the two are equal, but for complex combinations $\xi_1$ also knows about the phase.
 
 # %%
-_, features, _ = layer_forward(params, 0, np.empty((0, 3, 2, 9, 9), complex), features, geometry, config)
+features = all_features(params, batch, config)[0]  # F^1
 
 naive = []
 for part in (np.real, np.imag):
@@ -89,16 +94,22 @@ print("scalars of a layer with L = 2 and 3 channels, for every atom:", len(scala
 #
 # The scalars of all layers are concatenated to $x_i$, summed over atoms, and one linear layer gives the energy
 # (1.5.1): $y = A\,(\sum_i x_i) + b$. With this we can write (S1) down. The loop is the network; `forward` contains
-# the same and keeps notes for the way back.
+# the same and keeps notes for the way back. What depends on positions alone, or on positions and a layer's own
+# parameters (radial functions, masks, directions), is made for all layers before the loop, from parameters that have
+# been arranged for it (notebooks 06 and 07).
 
 # %%
 def cormorant(params, batch, config):
+    weights = arrange_forward(params, config)
     geometry, _ = geometry_forward(batch.charges, batch.positions, config)
-    features, _ = input_network_forward(params, batch.charges, geometry, config)
+    radial, _ = radial_forward(weights["radial.kappa"], weights["radial.phi"], geometry, config)
+    masks, _ = mask_forward(weights["edge.cutoff"], weights["edge.width"], geometry, config)
+    directions = directions_forward(geometry.harmonics)
+    features, _ = input_network_forward(weights, batch.charges, geometry, config)
     edges = np.empty((0, config.num_channels, *geometry.distances.shape), dtype=features.dtype)
     scalars = []
     for s in range(config.num_layers):
-        edges, features, _ = layer_forward(params, s, edges, features, geometry, config)
+        edges, features, _ = layer_forward(weights, s, edges, features, radial[s], masks[s], directions, config)
         scalars.append(invariants_forward(features, config)[0])
     x = np.concatenate(scalars)
     return params["output.weight"] @ x.sum(axis=2) + params["output.bias"]
@@ -166,10 +177,9 @@ def mlp(name, x):
 features, _ = input_network_forward(params_qm9, batch.charges, geometry, qm9)
 f_tilde = featurize(batch.charges, qm9, np.float64)
 r_cut, width = params_qm9["input.cutoff"], params_qm9["input.width"]
+distances = spread(geometry.distances)[0]
 for i in range(9):
-    message = sum(
-        f_tilde[:, 0, j] / (1 + np.exp((geometry.distances[0, j, i] - r_cut) / width)) for j in range(9) if j != i
-    )
+    message = sum(f_tilde[:, 0, j] / (1 + np.exp((distances[j, i] - r_cut) / width)) for j in range(9) if j != i)
     y = mlp("input.mlp", np.concatenate([message, f_tilde[:, 0, i]]))
     np.testing.assert_allclose(features[0, :, 0, i], y[0::2] + 1j * y[1::2])
 
@@ -218,8 +228,8 @@ paper_batch = data.make_batch(ethanol.charges[:1], ethanol.positions[:1], paper,
 
 def sizes(t):
     scaled = params_paper | {name: t * params_paper[name] for name in ("input.weight", "input.bias")}
-    energy, cache = forward(scaled, paper_batch, paper)
-    return np.array([*(abs(f).max() for f in cache.features), abs(energy[0])])
+    energy, _ = forward(scaled, paper_batch, paper)
+    return np.array([*(abs(f).max() for f in all_features(scaled, paper_batch, paper)), abs(energy[0])])
 
 
 degrees = np.log2(sizes(60) / sizes(30))

@@ -14,17 +14,20 @@ import sympy as sp
 from drawing import COLOURS, axes_3d, draw_molecule, print_table
 
 from cormorant_np import Config, data
-from cormorant_np.clebsch_gordan import coupling
 from cormorant_np.edge_network import dot_products_backward, dot_products_forward
 from cormorant_np.geometry import geometry_forward
 from cormorant_np.gradient_check import backward_errors, directional_derivative, gradient_error, inner, random_like
-from cormorant_np.model import backward, energy_and_forces, forward, init_params, num_paths
+from cormorant_np.model import backward, energy_and_forces, forward, init_params
 from cormorant_np.output_network import invariants_backward, invariants_forward, output_backward, output_forward
+from cormorant_np.pairs import spread
 from cormorant_np.radial import mask_backward, mask_forward
+from cormorant_np.real_form import join
 from cormorant_np.spherical_harmonics import normalise, normalise_backward
 from cormorant_np.vertex_network import (
     aggregate_backward,
     aggregate_forward,
+    directions_backward,
+    directions_forward,
     edge_to_vertex_backward,
     edge_to_vertex_forward,
     square_backward,
@@ -32,6 +35,7 @@ from cormorant_np.vertex_network import (
     vertex_network_backward,
     vertex_network_forward,
 )
+from cormorant_np.weights import arrange_backward, arrange_forward, layer_coupling
 
 rng = np.random.default_rng(0)
 
@@ -194,6 +198,9 @@ show(backward_errors(lambda f: invariants_forward(f, config), invariants_backwar
 #
 # $$dW = dF\, Z^\dagger, \qquad dZ = W^\dagger\, dF.$$
 #
+# (In the vertex network complex numbers are in real form, notebook 07. There $dW = dF\, Z^T$ and $dZ = W^T dF$ with
+# real matrices, which say the same.)
+#
 # **Coupling**, $Z = M X$ with the real sparse matrix $M$ of Clebsch-Gordan coefficients: the same, and $M$ is real
 # and constant, so $dX = M^T dZ$ and nothing else.
 
@@ -226,13 +233,7 @@ for p in range(4):
 np.testing.assert_allclose(square_backward(d_products, features), naive)
 
 
-def square(f):
-    out = np.empty((10, 2, 1, 3), dtype=complex)
-    square_forward(f, out)
-    return out, f
-
-
-show(backward_errors(square, square_backward, [features], rng))
+show(backward_errors(lambda f: (square_forward(f), f), square_backward, [features], rng))
 
 # %% [markdown]
 # **Aggregation**, $A_{pq,i} = \sum_j G_{p,ij} F_{q,j}$. Product rule and sums: the gradient by $G_{ij}$ collects
@@ -241,77 +242,99 @@ show(backward_errors(square, square_backward, [features], rng))
 # $$dG_{p,ij} = \sum_q \overline{F_{q,j}}\, dA_{pq,i}, \qquad dF_{q,j} = \sum_{p,i} \overline{G_{p,ij}}\, dA_{pq,i}.$$
 #
 # In the forward pass $i$ receives; in the backward pass $j$ does. Gradients travel against the messages.
+#
+# The library does it with matrix products in real form. Its $G$ is made of edges and directions, so that
+# $G_{\ell, ji} = (-1)^\ell G_{\ell, ij}$, of which `aggregate_backward` makes use: it needs the transpose of $G$, and
+# this is $G$ up to a sign. The naive loop is complex and knows nothing of it; `join` translates.
 
 # %%
+edges, harmonics = random_complex(2, 2, 1, 6), random_complex(4, 1, 6)  # three atoms make six pairs j ≤ i
+directions = directions_forward(harmonics)
+pairs, _ = edge_to_vertex_forward(edges, directions)  # p, channel, molecule, Re and Im, j, i
+
+
 def aggregate(pairs, features):
-    out = np.empty((4, 4, 2, 1, 3), dtype=complex)  # p, q, channel, molecule, i
-    aggregate_forward(pairs, features, out)
-    return out, (pairs, features)
+    out = np.empty((4, 4, 2, 2, 1, 3))  # p, q, Re and Im, channel, molecule, i
+    senders = aggregate_forward(pairs, features, out)
+    return out, (pairs, senders)
 
-
-def naive_aggregate_backward(d_out, cache):
-    pairs, features = cache
-    d_pairs, d_features = np.zeros_like(pairs), np.zeros_like(features)
-    for i in range(3):
-        for j in range(3):
-            for p in range(4):
-                for q in range(4):
-                    d_pairs[p, ..., j, i] += features[q, ..., j].conj() * d_out[p, q, ..., i]
-                    d_features[q, ..., j] += pairs[p, ..., j, i].conj() * d_out[p, q, ..., i]
-    return d_pairs, d_features
-
-
-pairs = random_complex(4, 2, 1, 3, 3)  # p, channel, molecule, j, i
-show(backward_errors(aggregate, naive_aggregate_backward, [pairs, features], rng))
 
 out, cache = aggregate(pairs, features)
-d_out = random_complex(*out.shape)
-for ours, naive in zip(aggregate_backward(d_out, pairs, features), naive_aggregate_backward(d_out, cache), strict=True):
-    np.testing.assert_allclose(ours, naive)
+d_out = rng.standard_normal(out.shape)
+d_pairs, d_features = aggregate_backward(d_out, *cache)
 
-# %% [markdown]
-# The library's `aggregate_backward` does the same with matrix products. The whole vertex network is next: these are
-# the errors for $G$, $F$ and the weights.
-
-# %%
-couple = coupling(1, 1, 1, config.vertex_order, "float64", "cpu")
-layer_weights = [random_complex(2, 2 * num_paths(config, 1, l)) for l in range(2)]
-
-
-def vertex_network(pairs, features, *weights):
-    return vertex_network_forward(pairs, features, weights, couple)
-
-
-def vertex_back(d_new_features, cache):
-    d_pairs, d_features, d_weights = vertex_network_backward(d_new_features, cache)
-    return d_pairs, d_features, *d_weights
-
-
-show(backward_errors(vertex_network, vertex_back, [pairs, features, *layer_weights], rng))
+g_y, d_sum = join(pairs, 3), join(d_out, 2)
+naive_pairs, naive_features = np.zeros_like(g_y), np.zeros_like(features)
+for i in range(3):
+    for j in range(3):
+        for p in range(4):
+            for q in range(4):
+                naive_pairs[p, ..., j, i] += features[q, ..., j].conj() * d_sum[p, q, ..., i]
+                naive_features[q, ..., j] += g_y[p, ..., j, i].conj() * d_sum[p, q, ..., i]
+np.testing.assert_allclose(join(d_pairs, 3), naive_pairs)
+np.testing.assert_allclose(d_features, naive_features)
+show(backward_errors(aggregate, lambda d, cache: aggregate_backward(d, *cache), [pairs, features], rng))
 
 # %% [markdown]
 # **Edge to vertex** (S3), $G_{\ell m} = g_\ell Y_{\ell m}$: the scalar $g$ is shared by all $m$, and $Y$ by all
-# channels $c$, so $dg_{\ell c} = \sum_m \overline{Y_{\ell m}}\, dG_{\ell mc}$ and
-# $dY_{\ell m} = \sum_c \overline{g_{\ell c}}\, dG_{\ell mc}$.
-#
-# **Dot products**, $d_{ij} = \sum_m \tilde F_{mj} F_{mi}$, a product once more, and $F$ is on both sides.
-#
-# **Mask**, $g = \mu\, e$ with real $\mu$: $de = \mu\, dg$ and, by the second rule,
-# $d\mu = \mathrm{Re}(\bar e\, dg)$.
+# channels $c$. So in each ordered pair $\sum_m \overline{Y_{\ell m}}\, dG_{\ell mc}$ belongs to $g_{\ell c}$, and
+# $\sum_c \overline{g_{\ell c}}\, dG_{\ell mc}$ to $Y_{\ell m}$. Both orders of a pair share one $g$ and, up to the sign
+# $(-1)^\ell$, one $Y$, which therefore get the sum of two gradients. Here are $j = 0$ and $i = 1$, pair number 1:
 
 # %%
-harmonics, edges = random_complex(4, 1, 3, 3), random_complex(2, 2, 1, 3, 3)
-_, cache = edge_to_vertex_forward(edges, harmonics)
-d_g, d_y = edge_to_vertex_backward(pairs, cache)
+_, cache = edge_to_vertex_forward(edges, directions)
+d_g, d_directions = edge_to_vertex_backward(d_pairs, cache)
+d_y = directions_backward(d_directions)
+d = join(d_pairs, 3)
 for l in range(2):
-    rows = range(l * l, (l + 1) ** 2)
-    np.testing.assert_allclose(d_g[l], sum(harmonics[k].conj() * pairs[k] for k in rows))
-    for k in rows:
-        np.testing.assert_allclose(d_y[k], sum(edges[l, c].conj() * pairs[k, c] for c in range(2)))
-show(backward_errors(edge_to_vertex_forward, edge_to_vertex_backward, [edges, harmonics], rng))
+    for c in range(2):
+        rows = range(l * l, (l + 1) ** 2)
+        from_both = sum(harmonics[k, 0, 1].conj() * (d[k, c, 0, 0, 1] + (-1) ** l * d[k, c, 0, 1, 0]) for k in rows)
+        np.testing.assert_allclose(d_g[l, c, 0, 1], from_both)
+    for k in range(l * l, (l + 1) ** 2):
+        from_both = sum(edges[l, c, 0, 1].conj() * (d[k, c, 0, 0, 1] + (-1) ** l * d[k, c, 0, 1, 0]) for c in range(2))
+        np.testing.assert_allclose(d_y[k, 0, 1], from_both)
+show(backward_errors(edge_to_vertex_forward, edge_to_vertex_backward, [edges, directions], rng))
+show(backward_errors(lambda y: (directions_forward(y), None), lambda d, _: directions_backward(d), [harmonics], rng))
+
+# %% [markdown]
+# Now the whole vertex network: these are the errors for $g$, $Y$, $F$ and the weights.
+
+# %%
+couple = layer_coupling(config, 1, features)
+matrices = arrange_forward(init_params(config, rng, np.float64), config)["layers.1.mix"]
+
+
+def vertex_network(*inputs):
+    return vertex_network_forward(*inputs, couple)
+
+
+show(backward_errors(vertex_network, vertex_network_backward, [edges, directions, features, matrices], rng))
+
+# %% [markdown]
+# **Dot products**, $d_{ij} = \sum_m \tilde F_{mi} F_{mj} = \sum_m \tilde F_{mj} F_{mi}$, a product once more. Atom $i$
+# is in a pair with every other atom $j$, and in both places of the pair with itself:
+#
+# $$dF_{mi} = \sum_{j \ne i} \overline{\tilde F_{mj}}\, dd_{ij} + 2\, \overline{\tilde F_{mi}}\, dd_{ii}.$$
+
+# %%
+dots, cache = dot_products_forward(features)
+d_dots = random_complex(*dots.shape)
+d = spread(d_dots).reshape(2, 2, 1, 3, 3)  # ℓ, channel, molecule, j, i
+naive = np.zeros_like(features)
+for l in range(2):
+    for m in range(-l, l + 1):
+        dual = (-1) ** m * features[l * l + l - m].conj()
+        for i in range(3):
+            for j in range(3):
+                naive[l * l + l + m, ..., i] += dual[..., j] * d[l, ..., j, i] * (2 if i == j else 1)
+np.testing.assert_allclose(dot_products_backward(d_dots, cache), naive)
 show(backward_errors(dot_products_forward, dot_products_backward, [features], rng))
 
 # %% [markdown]
+# **Mask**, $g = \mu\, e$ with real $\mu$: $de = \mu\, dg$ and, by the second rule,
+# $d\mu = \mathrm{Re}(\bar e\, dg)$.
+#
 # **Radial functions and the mask's own parameters** are real calculus (notebook 05). For the mask, with
 # $u = (r_c - r)/w$ and $\mu = \sigma(u)$, SymPy can derive what the docstring says:
 
@@ -336,7 +359,7 @@ def mask_back(d_mask, cache):
     return mask_backward(d_mask, cache)[:2]
 
 
-show(backward_errors(mask, mask_back, [np.array([1.7, 2]), np.array([0.2, 0.3])], rng))
+show(backward_errors(mask, mask_back, [np.array([[1.7, 2]]), np.array([[0.2, 0.3]])], rng))
 
 # %% [markdown]
 # **The unit vector**, $\hat{\mathbf r} = \mathbf r / r$. Stretching $\mathbf r$ does not change its direction, so
@@ -362,8 +385,23 @@ for k in range(5):
 #
 # `backward` strings these steps together in reverse. One thing to watch: whoever has several consumers gets the
 # *sum* of their gradients. $F^s$ has five of them, the vertex network (three times), the edge network's dot
-# products, and the invariants; $g^s$ has two. Each is one visible `+` in `model.py` or `vertex_network.py`. Now the
-# proof, for every array of parameters of a small network and for the positions:
+# products, and the invariants; $g^s$ has two. Each is one visible `+` in `model.py` or `vertex_network.py`.
+#
+# At the very end come the parameters. `arrange_forward` put them side by side, folded them (notebook 04) and wrote
+# them in real form. All this is one linear map $A$, so the gradients go back by its transpose: for any $p$ and $d$,
+# $\langle A p, d \rangle = \langle p, A^T d \rangle$.
+
+# %%
+parameters = init_params(config, rng, np.float64)
+arranged = arrange_forward(parameters, config)
+d_arranged = {name: random_like(a, rng) for name, a in arranged.items()}
+d_parameters = arrange_backward(d_arranged, config)
+left = sum(inner(arranged[name], d) for name, d in d_arranged.items())
+right = sum(inner(p, d_parameters[name]) for name, p in parameters.items())
+np.testing.assert_allclose(left, right)
+
+# %% [markdown]
+# Now the proof, for every array of parameters of a small network and for the positions:
 
 # %%
 config = Config.md17(num_channels=2, l_max=(2, 1), l_max_sh=(2, 1), max_power=1, num_frequencies=2)

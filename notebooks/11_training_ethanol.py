@@ -47,8 +47,8 @@ plt.show()
 # ## One step
 #
 # The loss of a mini-batch of $B$ molecules is the mean squared error, $L = \frac1B \sum_b (y_b - t_b)^2$, so that
-# $dy_b = \frac2B (y_b - t_b)$. That is all that has to be put in front of `backward`. The library cuts the batch
-# into chunks, works on them in threads and adds up:
+# $dy_b = \frac2B (y_b - t_b)$. That is all that has to be put in front of `backward`. The library shares the batch
+# among several processes, which cut it into chunks, and adds up:
 
 # %%
 batch, targets = minibatch(problem, problem.splits["train"][:25])

@@ -19,6 +19,7 @@ import cormorant_np
 from cormorant_np import Config, backend, data, model, parallel
 from cormorant_np.errors import UserError
 from cormorant_np.optimizer import flatten
+from cormorant_np.weights import arrange_backward, arrange_forward
 
 # %% [markdown]
 # ## One file knows about CuPy
@@ -105,9 +106,9 @@ except UserError as error:
 #
 # ## Cutting a batch
 #
-# One thing does differ in substance. A GPU wants few large operations. A CPU wants work for each of its threads, in
-# arrays that fit into its cache. So a batch is cut into chunks, whose gradients are added, and only the size of a
-# chunk depends on the device:
+# One thing does differ in substance. A GPU wants few large operations. A CPU wants work for each of its cores, in
+# arrays that fit into its cache. So a batch is shared among workers, which are processes, and each cuts its share into
+# chunks, whose gradients are added. Only the number of workers and the size of a chunk depend on the device:
 
 # %%
 config = Config.md17()
@@ -115,25 +116,28 @@ ethanol = data.load("sample")
 params = model.init_params(config, np.random.default_rng(0))
 batch = data.make_batch(ethanol.charges[:25], ethanol.positions[:25], config)
 targets = np.zeros(25, dtype=np.float32)
-print("pairs in a chunk:", parallel.PAIRS_PER_CHUNK)
-print("25 ethanols on 2 threads:", [f"{s.start}–{s.stop}" for s in parallel.chunks(batch, 2)])
+print("size of a chunk:", parallel.CHUNK_SIZE)
+for share in parallel.shares(batch, 2):
+    sizes = [part.stop - part.start for part in parallel.chunks(data.take(batch, share))]
+    print(f"a worker's share of 25 ethanols: {share.start}–{share.stop}, in chunks of {sizes}")
 
 
-def gradient(part):
-    energy, cache = model.forward(params, data.take(batch, part), config)
-    return flatten(model.backward(2 / 25 * (energy - targets[part]), cache)[0])
+def gradient(weights, part):
+    energy, cache = model.arranged_forward(weights, data.take(batch, part), config)
+    return model.arranged_backward(2 / 25 * (energy - targets[part]), cache, positions=False)[0]
 
 
 def in_chunks(size):
-    parts = [slice(k, min(k + size, 25)) for k in range(0, 25, size)]
-    return sum(gradient(part) for part in parts)
+    weights = arrange_forward(params, config)  # once, for all chunks
+    grads = [gradient(weights, slice(k, min(k + size, 25))) for k in range(0, 25, size)]
+    return flatten(arrange_backward({name: sum(g[name] for g in grads) for name in weights}, config))
 
 
 whole = in_chunks(25)
 np.testing.assert_allclose(in_chunks(5), whole, atol=1e-5 * abs(whole).max())
 
 # %% [markdown]
-# How much does it matter here? One thread, forward and backward of the paper's network:
+# How much does it matter here? One worker, forward and backward of the paper's network:
 
 # %%
 chunk_sizes, best = [1, 2, 3, 5, 9, 13, 25], []
@@ -151,7 +155,7 @@ ax.set(xlabel="molecules in a chunk", ylabel="ms for 25 ethanols", ylim=(0, None
 plt.show()
 
 # %% [markdown]
-# Very small chunks pay for Python's calls. Beyond a handful of molecules the curve is flat, since what is saved in
+# Very small chunks pay for Python's calls. Beyond a handful of molecules the curve is nearly flat: what is saved in
 # calls is lost where arrays leave the cache. (The numbers belong to the machine that built this page; run the cell
 # on yours.) On a GPU the first effect is far stronger and the second is absent, so there a batch of 25 is one
 # chunk.
@@ -165,9 +169,9 @@ plt.show()
 # %%
 double = {name: p.astype(np.complex128 if p.dtype.kind == "c" else np.float64) for name, p in params.items()}
 batch_64 = data.make_batch(ethanol.charges[:25], ethanol.positions[:25], config, np.float64)
-e32, cache = model.forward(params, batch, config)
+e32, _ = model.forward(params, batch, config)
 e64, _ = model.forward(double, batch_64, config)
-assert e32.dtype == np.float32 and all(f.dtype == np.complex64 for f in cache.features)
+assert e32.dtype == np.float32 and all(f.dtype == np.complex64 for f in model.features(params, batch, config))
 print(f"largest difference between float32 and float64: {abs(e32 - e64).max():.1e}, energies {e64.mean():.3f}")
 
 # %% [markdown]
