@@ -1,8 +1,8 @@
 """The edge network: scalars for every pair of atoms (section 1.4.2)."""
 
 from cormorant_np.backend import device_of, get_array_module
-from cormorant_np.pairs import pair_indices, spread
-from cormorant_np.so3_vector import block, dual, sum_over_m
+from cormorant_np.pairs import gather, pair_indices, spread
+from cormorant_np.so3_vector import block, dual
 
 
 def edge_network_forward(edges, features, radial, mask, own_weights, shared_weights):
@@ -72,7 +72,8 @@ def dot_products_forward(features):
 
         d_ℓc,ij = Σ_m (-1)^m F_ℓmc,i F_ℓ-mc,j,
 
-    up to a constant the Clebsch-Gordan product of F_i and F_j into ℓ = 0. It is the same for (i, j) and (j, i).
+    up to a constant the Clebsch-Gordan product of F_i and F_j into ℓ = 0. It is the same for (i, j) and (j, i). For
+    every ℓ it is a matrix product over m.
 
     Parameters
     ----------
@@ -83,12 +84,14 @@ def dot_products_forward(features):
     d : ((L+1) C, B, P) complex, channel fastest
     cache
     """
-    first, second, _ = pair_indices(features.shape[-1], device_of(features))
     xp = get_array_module(features)
+    num_rows, num_channels, num_molecules, num_atoms = features.shape
+    num_l = round(num_rows**0.5)
     duals = dual(features)
-    products = xp.take(duals, first, axis=-1)
-    products *= xp.take(features, second, axis=-1)
-    return sum_over_m(products).reshape(-1, *products.shape[2:]), duals
+    dots = xp.empty((num_l, num_channels, num_molecules, num_atoms, num_atoms), dtype=features.dtype)
+    for l in range(num_l):
+        xp.matmul(duals[block(l)].transpose(1, 2, 3, 0), features[block(l)].transpose(1, 2, 0, 3), out=dots[l])
+    return gather(dots).reshape(num_l * num_channels, num_molecules, -1), duals
 
 
 def dot_products_backward(d_dots, duals):
@@ -97,8 +100,9 @@ def dot_products_backward(d_dots, duals):
         dF_mi = Σ_j≠i conj(F̃_mj) dd_ij + 2 conj(F̃_mi) dd_ii.
     """
     xp = get_array_module(duals)
-    d = spread(d_dots.reshape(-1, *duals.shape[1:3], d_dots.shape[-1]))
-    d *= 1 + xp.eye(duals.shape[-1], dtype=duals.real.dtype)
+    first, second, _ = pair_indices(duals.shape[-1], device_of(duals))
+    twice = 1 + (first == second).astype(duals.real.dtype)
+    d = spread((d_dots * twice).reshape(-1, *duals.shape[1:3], d_dots.shape[-1]))
     conjugate = duals.conj().transpose(1, 2, 0, 3)
     d_features = xp.empty_like(duals)
     for l in range(len(d)):

@@ -20,8 +20,14 @@ def pair_indices(n, device):
     return tuple(to_device(array, device) for array in (first, second, numbers))
 
 
+def gather(x):
+    """(..., N_j, N_i) → (..., P): the entries with j ≤ i."""
+    first, second, _ = pair_indices(x.shape[-1], device_of(x))
+    return x[..., first, second]
+
+
 def gather_backward(d_pairs):
-    """(..., P) → (..., N_j, N_i), for a function that took the entries with j ≤ i: the others have no gradient."""
+    """(..., P) → (..., N_j, N_i): the entries with j > i were not used."""
     return spread(d_pairs) * get_array_module(d_pairs).tri(_num_atoms(d_pairs), dtype=d_pairs.real.dtype).T
 
 

@@ -111,8 +111,8 @@ def edge_to_vertex_forward(edges, directions):
     cache
     """
     xp = get_array_module(edges)
-    full = spread(edges)
-    g, i_g = split(full, 3), split(1j * full, 3)
+    g = split(spread(edges), 3)
+    i_g = xp.stack([-g[:, :, :, 1], g[:, :, :, 0]], axis=3)
     pairs = xp.empty((len(edges) ** 2, *g.shape[1:]), dtype=g.dtype)
     for l in range(len(edges)):
         rows = block(l)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from conftest import random_complex
 
-from cormorant_np.pairs import gather_backward, pair_indices, spread, spread_backward
+from cormorant_np.pairs import gather, gather_backward, pair_indices, spread, spread_backward
 
 N = 4
 PAIRS = [(j, i) for j in range(N) for i in range(j, N)]
@@ -35,6 +35,11 @@ def test_the_gradient_of_a_pair_is_the_sum_of_its_two_places_and_of_an_atom_itse
     for p, (j, i) in enumerate(PAIRS):
         expected = d[..., j, i] if i == j else d[..., j, i] + d[..., i, j]
         np.testing.assert_array_equal(d_pairs[..., p], expected)
+
+
+def test_gathering_takes_one_order_of_each_pair(rng):
+    x = random_complex(rng, 3, 2, N, N)
+    np.testing.assert_array_equal(gather(x), np.stack([x[..., j, i] for j, i in PAIRS], axis=-1))
 
 
 def test_what_was_gathered_from_one_order_gets_its_gradient_there_alone(rng):
