@@ -14,6 +14,7 @@ import re
 import subprocess
 import time
 import tracemalloc
+from itertools import cycle
 from pathlib import Path
 from statistics import median
 
@@ -29,7 +30,8 @@ from cormorant_np.operations import count_operations, matrix_product_peak
 from cormorant_np.optimizer import amsgrad_step, flatten, init_state, unflatten
 from cormorant_np.parallel import loss_and_gradient, predict, predict_with_forces, workers
 from cormorant_np.plots import plot_scaling
-from cormorant_np.problem import Settings, prepare
+from cormorant_np.problem import prepare
+from cormorant_np.train import new_settings
 
 CHARGES = {
     "ethanol": [6, 6, 8] + [1] * 6,
@@ -156,19 +158,20 @@ def counted_operations(step):
 def qm9_steps(options):
     """Median time of training steps of QM9's network on the bundled sample, and the padding's share of the atoms."""
     names = ("batch_size", "num_channels", "l_max", "dtype", "device", "threads")
-    sizes = {"num_train": 800, "num_valid": 100, "num_test": 100}
-    settings = Settings(dataset="qm9-sample", **sizes, **{name: getattr(options, name) for name in names})
+    settings = new_settings({"dataset": "qm9-sample", **{name: getattr(options, name) for name in names}})
     problem = prepare(settings)
     state, like = training.start(settings, problem)
     batches = training.epoch_batches(problem, settings, epoch=0)
-    times = []
+    upcoming = cycle(batches)
+
+    def step(pool):
+        nonlocal state
+        state = training.train_step(state, like, next(upcoming), problem, settings, pool)
+        synchronise(state.vector)
+
     with workers(options.threads, options.device) as pool:
-        for indices in (batches[0], *batches[: options.repeats]):
-            began = time.perf_counter()
-            state = training.train_step(state, like, indices, problem, settings, pool)
-            synchronise(state.vector)
-            times.append(1000 * (time.perf_counter() - began))
-    return {"qm9_step_ms": median(times[1:]), "qm9_padding": data.padding_share(problem.num_atoms, batches)}
+        times = milliseconds(step, pool, options.repeats)
+    return {"qm9_step_ms": median(times), "qm9_padding": data.padding_share(problem.num_atoms, batches)}
 
 
 def measure(options):

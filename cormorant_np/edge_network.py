@@ -2,7 +2,7 @@
 
 from cormorant_np.backend import device_of, get_array_module
 from cormorant_np.pairs import gather, pair_indices, spread
-from cormorant_np.so3_vector import block, dual
+from cormorant_np.so3_vector import block, dual, num_l
 
 
 def edge_network_forward(edges, features, radial, mask, own_weights, shared_weights):
@@ -35,8 +35,8 @@ def edge_network_forward(edges, features, radial, mask, own_weights, shared_weig
     own = edges[:num_own].reshape(num_own, num_channels, num_pairs)
     mixed = (shared_weights @ shared).reshape(-1, num_channels, num_pairs)
     mixed[:num_own] += own_weights @ own
-    mask = mask.reshape(num_channels, num_pairs)
-    new_edges = (mixed * mask.astype(mixed.dtype)).reshape(-1, num_channels, *radial.shape[1:])
+    mask = mask.reshape(num_channels, num_pairs).astype(mixed.dtype)
+    new_edges = (mixed * mask).reshape(-1, num_channels, *radial.shape[1:])
     return new_edges, (edges, own, shared, mask, mixed, own_weights, shared_weights, duals)
 
 
@@ -52,7 +52,7 @@ def edge_network_backward(d_new_edges, cache):
     pairs_shape = d_new_edges.shape[2:]
     d_new_edges = d_new_edges.reshape(mixed.shape)
     d_mask = (mixed.conj() * d_new_edges).real.sum(axis=0).reshape(-1, *pairs_shape)
-    d_mixed = d_new_edges * mask.astype(mixed.dtype)
+    d_mixed = d_new_edges * mask
 
     num_own, d_own = len(own), d_mixed[: len(own)]
     d_own_weights = d_own @ own.conj().swapaxes(1, 2)
@@ -62,7 +62,7 @@ def edge_network_backward(d_new_edges, cache):
     d_all = d_mixed.reshape(len(shared_weights), -1)
     d_shared_weights = d_all @ shared.conj().T
     d_shared = (shared_weights.conj().T @ d_all).reshape(len(shared), *pairs_shape)
-    num_dots = round(len(duals) ** 0.5) * len(mask)
+    num_dots = num_l(duals) * len(mask)
     d_features = dot_products_backward(d_shared[:num_dots], duals)
     return d_edges, d_features, d_shared[num_dots:], d_mask, d_own_weights, d_shared_weights
 
@@ -85,13 +85,13 @@ def dot_products_forward(features):
     cache
     """
     xp = get_array_module(features)
-    num_rows, num_channels, num_molecules, num_atoms = features.shape
-    num_l = round(num_rows**0.5)
+    _, num_channels, num_molecules, num_atoms = features.shape
     duals = dual(features)
-    dots = xp.empty((num_l, num_channels, num_molecules, num_atoms, num_atoms), dtype=features.dtype)
-    for l in range(num_l):
+    dots = xp.empty((num_l(features), num_channels, num_molecules, num_atoms, num_atoms), dtype=features.dtype)
+    for l in range(len(dots)):
         xp.matmul(duals[block(l)].transpose(1, 2, 3, 0), features[block(l)].transpose(1, 2, 0, 3), out=dots[l])
-    return gather(dots).reshape(num_l * num_channels, num_molecules, -1), duals
+    dots = gather(dots)
+    return dots.reshape(-1, *dots.shape[2:]), duals
 
 
 def dot_products_backward(d_dots, duals):

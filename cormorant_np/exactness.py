@@ -16,7 +16,7 @@ from cormorant_np.gradient_check import gradient_error
 from cormorant_np.model import backward, features, forward, num_parameters
 from cormorant_np.optimizer import flatten, unflatten
 from cormorant_np.rotation import random_rotation, rotate
-from cormorant_np.so3_vector import block
+from cormorant_np.so3_vector import block, num_l
 
 LIMITS = {"parameter gradients": 1e-6, "position gradients": 1e-6, "covariance": 1e-9, "invariance": 1e-9}
 NUM_ROTATIONS = 3
@@ -146,7 +146,7 @@ def covariance_errors(params, batch, config, rng, device="cpu"):
 
 def errors_by_l(actual, expected):
     """The largest difference of two SO(3)-vectors, relative to the largest component, for each ℓ."""
-    blocks = [block(l) for l in range(round(len(actual) ** 0.5))]
+    blocks = [block(l) for l in range(num_l(actual))]
     return [relative_error(actual[rows], expected[rows]) for rows in blocks]
 
 

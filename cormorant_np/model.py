@@ -277,7 +277,11 @@ def features(params, batch, config):
 
 def energy_and_forces(params, batch, config):
     """Energies (B,) and forces -∂E/∂r (B, N, 3), in the training targets' unit and that unit per Å."""
-    xp = get_array_module(batch.positions)
-    energy, cache = forward(params, batch, config)
-    _, d_positions = backward(xp.ones_like(energy), cache)
+    return arranged_energy_and_forces(arrange_forward(params, config), batch, config)
+
+
+def arranged_energy_and_forces(weights, batch, config):
+    """`energy_and_forces` from parameters that are arranged already."""
+    energy, cache = arranged_forward(weights, batch, config)
+    _, d_positions = arranged_backward(get_array_module(energy).ones_like(energy), cache)
     return energy, -d_positions

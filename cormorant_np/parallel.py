@@ -210,12 +210,9 @@ def _share_of_energies(params, batch, config):
 
 
 def _share_of_forces(params, batch, config):
-    weights, results = arrange_forward(params, config), []
-    for part in chunks(batch):
-        energy, cache = model.arranged_forward(weights, take(batch, part), config)
-        _, d_positions = model.arranged_backward(get_array_module(energy).ones_like(energy), cache)
-        results.append((energy, -d_positions))
-    return _concatenated(results)
+    weights = arrange_forward(params, config)
+    parts = [take(batch, part) for part in chunks(batch)]
+    return _concatenated([model.arranged_energy_and_forces(weights, part, config) for part in parts])
 
 
 def _concatenated(results):

@@ -8,7 +8,7 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from cormorant_np.clebsch_gordan import table
-from cormorant_np.so3_vector import block
+from cormorant_np.so3_vector import block, num_l
 from cormorant_np.spherical_harmonics import real_from_complex
 
 
@@ -31,7 +31,7 @@ def wigner_d(rotation, l):
 def rotate(features, rotation):
     """D(R) F: turns every ℓ block of an SO(3)-vector F of shape ((L+1)², ...)."""
     rotated = np.empty_like(features)
-    for l in range(round(features.shape[0] ** 0.5)):
+    for l in range(num_l(features)):
         rotated[block(l)] = np.tensordot(wigner_d(rotation, l), features[block(l)], axes=1)
     return rotated
 

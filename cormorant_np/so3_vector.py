@@ -12,6 +12,11 @@ def block(l):
     return slice(l * l, (l + 1) ** 2)
 
 
+def num_l(x):
+    """L + 1, the number of different ℓ in x."""
+    return round(len(x) ** 0.5)
+
+
 def l_of_rows(x):
     """ℓ of every row of x."""
     return _rows(len(x), x.real.dtype.name, device_of(x))[0]

@@ -14,7 +14,7 @@ from math import sqrt
 import numpy as np
 
 from cormorant_np.backend import device_of, get_array_module, to_device
-from cormorant_np.so3_vector import block
+from cormorant_np.so3_vector import block, num_l
 
 
 def solid_sh(vectors, l_max):
@@ -180,7 +180,7 @@ def real_sh_backward(d_y, vectors):
 
 
 def _l_max(y):
-    return round(sqrt(y.shape[0])) - 1
+    return num_l(y) - 1
 
 
 def _complex_dtype(x):

@@ -2,7 +2,7 @@
 
 from cormorant_np.backend import device_of, get_array_module
 from cormorant_np.pairs import pair_indices, spread, spread_backward
-from cormorant_np.real_form import as_complex, join, real_matrix, split
+from cormorant_np.real_form import join, real_matrix, real_matrix_backward, split
 from cormorant_np.so3_vector import block, parity
 
 
@@ -135,9 +135,9 @@ def edge_to_vertex_backward(d_pairs, cache, positions=True):
         if positions:
             d_directions[0, rows] = xp.einsum("cbx,mcbx->mbx", g.reshape(flat)[l], d[rows])
             d_directions[1, rows] = xp.einsum("cbx,mcbx->mbx", i_g.reshape(flat)[l], d[rows])
-    d_g = d_g.reshape(2, *g.shape)
-    d_full = as_complex(d_g[0, :, :, :, 0] + d_g[1, :, :, :, 1], d_g[0, :, :, :, 1] - d_g[1, :, :, :, 0])
-    return spread_backward(d_full), d_directions.reshape(directions.shape) if positions else None
+    columns = d_g.reshape(2, *g.shape).transpose(1, 2, 3, 4, 5, 0, 6)  # g and i g are the columns of g's real matrix
+    d_edges = spread_backward(real_matrix_backward(columns, 2))
+    return d_edges, d_directions.reshape(directions.shape) if positions else None
 
 
 def aggregate_forward(pairs, features, out):
@@ -174,8 +174,8 @@ def aggregate_backward(d_out, pairs, senders):
     d_pairs = xp.matmul(xp.ascontiguousarray(senders.swapaxes(2, 3)), d).reshape(pairs.shape)
     by_component = d[:, :, :, None] @ pairs
     d_senders = parity(pairs) @ by_component.reshape(len(pairs), -1)
-    real, imaginary = d_senders.reshape(*pairs.shape[1:4], -1, 2, pairs.shape[-1]).transpose(2, 4, 3, 0, 1, 5)
-    return d_pairs, as_complex(real[0] + imaginary[1], real[1] - imaginary[0])
+    d_senders = d_senders.reshape(*pairs.shape[1:4], -1, 2, pairs.shape[-1])
+    return d_pairs, real_matrix_backward(d_senders.transpose(3, 4, 0, 1, 2, 5), 0)
 
 
 def _by_receiver(products):

@@ -5,7 +5,7 @@ import pytest
 from conftest import assert_close, harmonics, random_complex
 
 from cormorant_np.rotation import random_rotation, rotate
-from cormorant_np.so3_vector import block, dual, l_of_rows, parity, sum_over_m
+from cormorant_np.so3_vector import block, dual, l_of_rows, num_l, parity, sum_over_m
 
 L = 4
 ROWS = [(l, m) for l in range(L + 1) for m in range(-l, l + 1)]
@@ -21,6 +21,7 @@ def test_every_row_knows_its_weight_and_its_parity(l_max):
     x = np.zeros(((l_max + 1) ** 2, 2, 3), complex)
     expected = [l for l, _ in ROWS if l <= l_max]
     assert l_of_rows(x).tolist() == expected
+    assert num_l(x) == len(set(expected))
     assert parity(x).tolist() == [1 if l % 2 == 0 else -1 for l in expected]
 
 
