@@ -16,6 +16,7 @@ import scipy.sparse
 
 from cormorant_np.backend import to_device
 from cormorant_np.pairs import pair_indices
+from cormorant_np.spherical_harmonics import real_from_complex
 
 
 def exact(l1, m1, l2, m2, l, m):
@@ -51,7 +52,8 @@ class Coupling(NamedTuple):
     """The Clebsch-Gordan products of one vertex network, as one sparse matrix (S5).
 
     matrix : CSR on a CPU, dense on a GPU; Z = matrix @ X. The rows of X are the (L_sh+1)² (L_in+1)² products Σ_j G_p
-        F_q, then the (L_in+1)² components of F, then the F_p F_q with p ≤ q. Z's rows are ordered (ℓ, m, path).
+        F_q, then the (L_in+1)² components of F, then the F_p F_q with p ≤ q; G is made of real harmonics, see
+        `coupling`. Z's rows are ordered (ℓ, m, path). In real form: every row of X and of Z is two, Re and Im.
     transpose : of the same matrix, for the backward pass
     num_paths : K'_ℓ, the number of paths in Z, for each ℓ
     fold : for each ℓ, (K'_ℓ, K_ℓ): adds up the paths of (S5) that are the same up to a sign, see `coupling`
@@ -66,6 +68,9 @@ class Coupling(NamedTuple):
 @cache
 def coupling(l_in, l_sh, l_out, order, dtype, device):
     """The coupling of Σ_j G ⊗cg F, F ⊗cg F and F into ℓ = 0..l_out (S5).
+
+    In the products, G = g Y has the real harmonics, Y_real = U Y. The coefficients of Σ_j G_p F_q are therefore those
+    of Clebsch and Gordan times U†, complex numbers, and the whole matrix is in real form.
 
     Since ⟨ℓ1 m1 ℓ2 m2|ℓ m⟩ = (-1)^(ℓ1+ℓ2-ℓ) ⟨ℓ2 m2 ℓ1 m1|ℓ m⟩, the paths (ℓ1, ℓ2) and (ℓ2, ℓ1) of F ⊗cg F are equal
     up to this sign, and (ℓ1, ℓ1) vanishes for odd ℓ. Z has only the different ones, ℓ1 ≤ ℓ2. For the weight matrix W
@@ -94,16 +99,27 @@ def coupling(l_in, l_sh, l_out, order, dtype, device):
         kept, fold_l = _paths_and_fold(l, l_in, l_sh, order)
         for k, (part, l1, l2) in enumerate(kept):
             # ⟨0 0 ℓ m|ℓ m⟩ = 1: the identity is the product with the scalar 1
-            for m1, m2, m in np.argwhere(table(l1, l2, l)):
+            coefficients = table(l1, l2, l)
+            if part == "aggregate":
+                coefficients = np.tensordot(real_from_complex(l1).conj(), coefficients, axes=1)
+            for m1, m2, m in np.argwhere(coefficients):
                 column = columns[part][l1 * l1 + m1, l2 * l2 + m2]
-                entries.append((row + m * len(kept) + k, column, table(l1, l2, l)[m1, m2, m]))
+                entries.append((row + m * len(kept) + k, column, coefficients[m1, m2, m]))
         row += (2 * l + 1) * len(kept)
         num_paths.append(len(kept))
         fold.append(to_device(fold_l.astype(dtype), device))
     rows, cols, values = zip(*entries, strict=True)
     num_columns = (num_sh + 1) * num_in + num_in * (num_in + 1) // 2
-    matrix = scipy.sparse.csr_matrix((np.array(values, dtype), (rows, cols)), shape=(row, num_columns))
+    matrix = _real_form(scipy.sparse.csr_matrix((values, (rows, cols)), shape=(row, num_columns))).astype(dtype)
     return Coupling(to_device(matrix, device), to_device(matrix.T.tocsr(), device), tuple(num_paths), tuple(fold))
+
+
+def _real_form(matrix):
+    """A sparse complex matrix as a real one with twice as many rows and columns, see `real_form`; zeros are left out."""
+    twice = scipy.sparse.kron(matrix.real, [[1, 0], [0, 1]]) + scipy.sparse.kron(matrix.imag, [[0, -1], [1, 0]])
+    twice = scipy.sparse.csr_matrix(twice)
+    twice.eliminate_zeros()
+    return twice
 
 
 def _paths_and_fold(l, l_in, l_sh, order):

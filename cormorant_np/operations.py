@@ -9,6 +9,7 @@ from cormorant_np.clebsch_gordan import coupling
 
 COMPLEX_MULTIPLY_ADD = 8
 REAL_COMPLEX_MULTIPLY_ADD = 4
+REAL_MULTIPLY_ADD = 2
 PASSES = 3
 """Every product c = a b of the forward pass returns as two of the backward pass, for da and db."""
 
@@ -25,8 +26,8 @@ def count_operations(config, num_molecules, num_atoms):
     """
     atoms, c = num_molecules * num_atoms, config.num_channels
     ordered, pairs = num_molecules * num_atoms**2, num_molecules * num_atoms * (num_atoms + 1) // 2
-    products = dict.fromkeys(("edge network", "edge to vertex", "aggregation", "square", "mixing"), 0)
-    nonzeros = 0
+    products = dict.fromkeys(("edge network", "aggregation", "square", "mixing"), 0)
+    harmonics, nonzeros = 0, 0
     for s in range(config.num_layers):
         l_in, l_sh, l_out = config.layer_l_max(s), config.l_max_sh[s], config.l_max[s]
         couple = coupling(l_in, l_sh, l_out, config.vertex_order, "float32", "cpu")
@@ -34,13 +35,14 @@ def count_operations(config, num_molecules, num_atoms):
         own = 0 if s == 0 else min(config.l_max_sh[s - 1], l_sh) + 1
         dots = (min(l_in, l_sh) + 1) * (l_in + 1) * c
         products["edge network"] += pairs * c * (own * c + dots + (l_sh + 1) * config.num_radial + num_in)
-        products["edge to vertex"] += ordered * c * num_sh
+        harmonics += ordered * c * num_sh
         products["aggregation"] += ordered * c * num_sh * num_in
         products["square"] += atoms * c * num_in * (num_in + 1) // 2
         products["mixing"] += atoms * c * c * sum((2 * l + 1) * k for l, k in enumerate(couple.num_paths))
         nonzeros += couple.matrix.nnz
     counts = {part: PASSES * COMPLEX_MULTIPLY_ADD * number for part, number in products.items()}
-    counts["coupling"] = 2 * REAL_COMPLEX_MULTIPLY_ADD * nonzeros * atoms * c
+    counts["edge to vertex"] = PASSES * REAL_COMPLEX_MULTIPLY_ADD * harmonics
+    counts["coupling"] = 2 * REAL_MULTIPLY_ADD * nonzeros * atoms * c
     return counts
 
 

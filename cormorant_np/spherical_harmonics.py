@@ -12,6 +12,7 @@ from functools import cache
 from math import sqrt
 
 import numpy as np
+import scipy.linalg
 
 from cormorant_np.backend import device_of, get_array_module, to_device
 from cormorant_np.so3_vector import block, num_l
@@ -120,16 +121,18 @@ def real_sh(vectors, l_max):
     -------
     ((l_max+1)², ...) real
     """
-    xp = get_array_module(vectors)
-    y = complex_sh(vectors, l_max)
-    real = xp.empty(y.shape, dtype=vectors.dtype)
-    for l in range(l_max + 1):
-        real[l * l + l] = y[l * l + l].real
-        for m in range(1, l + 1):
-            scaled = (-1) ** m * sqrt(2) * y[l * l + l + m]
-            real[l * l + l + m] = scaled.real
-            real[l * l + l - m] = -scaled.imag
-    return real
+    return to_real(complex_sh(vectors, l_max))
+
+
+def to_real(y):
+    """The real harmonics U Y of complex ones Y, ((L+1)², ...)."""
+    return (_all_real_from_complex(len(y), y.dtype.name, device_of(y)) @ y.reshape(len(y), -1)).real.reshape(y.shape)
+
+
+def to_real_backward(d_real):
+    """dY = U† dY_real."""
+    u = _all_real_from_complex(len(d_real), _complex_dtype(d_real).name, device_of(d_real))
+    return (u.conj().T @ d_real.reshape(len(d_real), -1)).reshape(d_real.shape)
 
 
 @cache
@@ -145,6 +148,13 @@ def real_from_complex(l):
         u[l - m, [l + m, l - m]] = 1j * np.array([(-1) ** m, -1]) / sqrt(2)
     u.setflags(write=False)
     return u
+
+
+@cache
+def _all_real_from_complex(num_rows, dtype, device):
+    """U of all ℓ along the diagonal, (num_rows, num_rows)."""
+    blocks = [real_from_complex(l) for l in range(round(num_rows**0.5))]
+    return to_device(scipy.linalg.block_diag(*blocks).astype(dtype), device)
 
 
 def normalise(vectors):
@@ -170,13 +180,8 @@ def complex_sh_backward(d_y, vectors):
 
 
 def real_sh_backward(d_y, vectors):
-    """Gradient of `real_sh` by the vectors: Y_real = U Y_complex, hence dY_complex = U† dY_real."""
-    xp = get_array_module(d_y)
-    d_complex = xp.empty(d_y.shape, dtype=_complex_dtype(d_y))
-    for l in range(_l_max(d_y) + 1):
-        adjoint = to_device(real_from_complex(l).conj().T, device_of(d_y))
-        d_complex[block(l)] = xp.tensordot(adjoint, d_y[block(l)], axes=1)
-    return complex_sh_backward(d_complex, vectors)
+    """Gradient of `real_sh` by the vectors."""
+    return complex_sh_backward(to_real_backward(d_y), vectors)
 
 
 def _l_max(y):

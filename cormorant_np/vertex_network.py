@@ -4,6 +4,7 @@ from cormorant_np.backend import device_of, get_array_module
 from cormorant_np.pairs import pair_indices, spread, spread_backward
 from cormorant_np.real_form import join, real_matrix, real_matrix_backward, split
 from cormorant_np.so3_vector import block, parity
+from cormorant_np.spherical_harmonics import to_real, to_real_backward
 
 
 def vertex_network_forward(edges, directions, features, matrices, coupling):
@@ -13,7 +14,8 @@ def vertex_network_forward(edges, directions, features, matrices, coupling):
 
     The products come first and the coefficients after: X holds Σ_j G_p F_q, F and F_p F_q for all components p and q,
     one sparse matrix makes all paths Z of all (ℓ, m) from it, and one matrix product for every ℓ mixes them. X and Z
-    are in real form (see `real_form`): their second axis has the real part and the imaginary part.
+    are in real form (see `real_form`): their second axis has the real part and the imaginary part. The harmonics in G
+    are the real ones, which the sparse matrix turns into the complex ones (see `clebsch_gordan.coupling`).
 
     Parameters
     ----------
@@ -29,15 +31,14 @@ def vertex_network_forward(edges, directions, features, matrices, coupling):
     cache
     """
     xp = get_array_module(features)
-    products = xp.empty((coupling.matrix.shape[1], 2, *features.shape[1:]), dtype=features.real.dtype)
-    pairs, pairs_cache = edge_to_vertex_forward(edges, directions)
-    aggregate, identity, square = _parts(products, len(pairs), len(features))
-    senders = aggregate_forward(pairs, features, out=aggregate)
+    products = xp.empty((coupling.matrix.shape[1] // 2, 2, *features.shape[1:]), dtype=features.real.dtype)
+    aggregate, identity, square = _parts(products, len(edges) ** 2, len(features))
+    aggregate_cache = aggregate_forward(edges, directions, features, out=aggregate)
     split(features, 1, out=identity)
     split(square_forward(features), 1, out=square)
     paths = couple_forward(products, coupling)
     new_features, mix_cache = mix_forward(paths, matrices, coupling)
-    return new_features, (pairs, pairs_cache, senders, features, coupling, mix_cache)
+    return new_features, (aggregate_cache, features, coupling, mix_cache)
 
 
 def vertex_network_backward(d_new_features, cache, positions=True):
@@ -45,12 +46,12 @@ def vertex_network_backward(d_new_features, cache, positions=True):
 
     F^s has three consumers.
     """
-    pairs, pairs_cache, senders, features, coupling, mix_cache = cache
+    aggregate_cache, features, coupling, mix_cache = cache
     d_paths, d_matrices = mix_backward(d_new_features, mix_cache)
     d_products = couple_backward(d_paths, coupling)
-    d_aggregate, d_identity, d_square = _parts(d_products, len(pairs), len(features))
-    d_pairs, d_features = aggregate_backward(d_aggregate, pairs, senders)
-    d_edges, d_directions = edge_to_vertex_backward(d_pairs, pairs_cache, positions)
+    num_sh = len(aggregate_cache[0]) ** 2
+    d_aggregate, d_identity, d_square = _parts(d_products, num_sh, len(features))
+    d_edges, d_directions, d_features = aggregate_backward(d_aggregate, aggregate_cache, positions)
     d_features += join(d_identity, 1)
     d_features += square_backward(join(d_square, 1), features)
     return d_edges, d_directions, d_features, d_matrices
@@ -63,7 +64,7 @@ def _parts(products, num_sh, num_in):
 
 
 def directions_forward(harmonics):
-    """The harmonics of all ordered pairs, in real form, made once for all layers.
+    """The real harmonics of all ordered pairs, made once for all layers.
 
     Pairs have Y_ℓ(r̂_ij) for j ≤ i; the other order has Y_ℓ(-r̂) = (-1)^ℓ Y_ℓ(r̂), and an atom and itself no odd ℓ.
 
@@ -73,109 +74,108 @@ def directions_forward(harmonics):
 
     Returns
     -------
-    (2, (L+1)², B, 2, N_j, N_i) real : Re Y and Im Y, each twice, since both parts of g are multiplied by either
+    ((L+1)², B, 2, N_j, N_i) real, each twice, since both parts of g are multiplied by it
     """
-    parts = spread(split(harmonics, 0))
-    parts *= _order_signs(parts[0])
-    return get_array_module(parts).stack([parts, parts], axis=3)
+    y = spread(to_real(harmonics))
+    y *= _order_signs(y)
+    return get_array_module(y).stack([y, y], axis=2)
 
 
 def directions_backward(d_directions):
-    """Of the two copies, the two orders and the two parts."""
-    d_parts = d_directions.sum(axis=3)
-    d_parts *= _order_signs(d_parts[0])
-    return join(spread_backward(d_parts), 0)
+    """Of the two copies, the two orders, and from the real harmonics to the complex ones."""
+    d_y = d_directions.sum(axis=2)
+    d_y *= _order_signs(d_y)
+    return to_real_backward(spread_backward(d_y))
 
 
-def _order_signs(parts):
+def _order_signs(y):
     """What turns Y_ℓ of j ≤ i into that of (j, i), ((L+1)², 1, N_j, N_i): 1, (-1)^ℓ, or for j = i their mean."""
-    xp = get_array_module(parts)
-    upper = xp.tri(parts.shape[-1], dtype=parts.dtype).T
-    upper -= xp.eye(len(upper), dtype=parts.dtype) / 2
-    return (upper + parity(parts)[:, None, None] * upper.T)[:, None]
+    xp = get_array_module(y)
+    upper = xp.tri(y.shape[-1], dtype=y.dtype).T
+    upper -= xp.eye(len(upper), dtype=y.dtype) / 2
+    return (upper + parity(y)[:, None, None] * upper.T)[:, None]
 
 
-def edge_to_vertex_forward(edges, directions):
-    """SO(3)-vectors for every pair of atoms (S3, whose right-hand side means the new edges g^(s+1)):
+def edge_to_vertex_forward(g, y):
+    """SO(3)-vectors of one weight ℓ for every pair of atoms (S3, whose right-hand side means the new edges g^(s+1)):
 
-        G_ℓmc,ij = g_ℓc,ij Y_ℓm(r̂_ij) = g Re Y + (i g) Im Y.
+        G_ℓmc,ij = g_ℓc,ij Y_ℓm(r̂_ij).
+
+    Parameters
+    ----------
+    g : (C, B, 2, N_j, N_i) real, real and imaginary part of g_ℓ
+    y : (2ℓ+1, B, 2, N_j, N_i) real, Y_ℓ as `directions_forward` gives it
+
+    Returns
+    -------
+    (2ℓ+1, C, B, 2, N_j, N_i) real, G_ℓ in real form
+    """
+    return g * y[:, None]
+
+
+def edge_to_vertex_backward(d_pairs, g, y, positions=True):
+    """dg = Σ_m Y_m dG_m  and, if the `positions` are wanted, else None,  dY_m = Σ_c g_c dG_mc, part by part."""
+    xp = get_array_module(d_pairs)
+    d = d_pairs.reshape(*d_pairs.shape[:3], -1)
+    d_g = xp.einsum("mbx,mcbx->cbx", y.reshape(*y.shape[:2], -1), d)
+    d_y = xp.einsum("cbx,mcbx->mbx", g.reshape(d_g.shape), d).reshape(y.shape) if positions else None
+    return d_g.reshape(g.shape), d_y
+
+
+def aggregate_forward(edges, directions, features, out):
+    """Σ_{j∈N(i)} G_p,ij F_q,j for all components p and q (S5, item 1), with G of one ℓ after the other (S3).
+
+    For every p, channel and molecule it is a product of matrices, F G with (q, j) and (j, i). In real form, G has its
+    real part above its imaginary part, and F is a real matrix of twice as many rows and columns. All of G would not
+    fit the cache; what is made of it at once does, and the backward pass makes it anew.
 
     Parameters
     ----------
     edges : (L_sh+1, C, B, P) complex, g
-    directions : (2, at least (L_sh+1)², B, 2, N_j, N_i) real, Re Y and Im Y
+    directions : (at least (L_sh+1)², B, 2, N_j, N_i) real, Y as `directions_forward` gives it
+    features : (Q, C, B, N) complex, F
+    out : ((L_sh+1)², Q, 2, C, B, N) real, written
 
     Returns
     -------
-    ((L_sh+1)², C, B, 2, N_j, N_i) real, G in real form
     cache
     """
-    xp = get_array_module(edges)
-    g = split(spread(edges), 3)
-    i_g = xp.stack([-g[:, :, :, 1], g[:, :, :, 0]], axis=3)
-    pairs = xp.empty((len(edges) ** 2, *g.shape[1:]), dtype=g.dtype)
-    for l in range(len(edges)):
-        rows = block(l)
-        xp.multiply(g[l], directions[0, rows][:, None], out=pairs[rows])
-        pairs[rows] += i_g[l] * directions[1, rows][:, None]
-    return pairs, (g, i_g, directions)
-
-
-def edge_to_vertex_backward(d_pairs, cache, positions=True):
-    """The gradients of the products by g and i g, and, if the `positions` are wanted, by Re Y and Im Y."""
-    g, i_g, directions = cache
-    xp = get_array_module(d_pairs)
-    d, flat = d_pairs.reshape(*d_pairs.shape[:3], -1), (*g.shape[:3], -1)
-    y = directions.reshape(*directions.shape[:3], -1)
-    d_g = xp.empty((2, *d[: len(g)].shape), dtype=d.dtype)
-    d_directions = xp.zeros_like(y) if positions else None
-    for l in range(len(g)):
-        rows = block(l)
-        d_g[:, l] = xp.einsum("rmbx,mcbx->rcbx", y[:, rows], d[rows])
-        if positions:
-            d_directions[0, rows] = xp.einsum("cbx,mcbx->mbx", g.reshape(flat)[l], d[rows])
-            d_directions[1, rows] = xp.einsum("cbx,mcbx->mbx", i_g.reshape(flat)[l], d[rows])
-    columns = d_g.reshape(2, *g.shape).transpose(1, 2, 3, 4, 5, 0, 6)  # g and i g are the columns of g's real matrix
-    d_edges = spread_backward(real_matrix_backward(columns, 2))
-    return d_edges, d_directions.reshape(directions.shape) if positions else None
-
-
-def aggregate_forward(pairs, features, out):
-    """Σ_{j∈N(i)} G_p,ij F_q,j for all components p and q (S5, item 1).
-
-    For every p, channel and molecule it is a product of matrices, F G with (q, j) and (j, i). In real form, G has its
-    real part above its imaginary part, and F is a real matrix of twice as many rows and columns.
-
-    Parameters
-    ----------
-    pairs : (P, C, B, 2, N_j, N_i) real
-    features : (Q, C, B, N) complex
-    out : (P, Q, 2, C, B, N) real, written
-
-    Returns
-    -------
-    F as real matrices, (C, B, 2Q, 2N_j)
-    """
     xp = get_array_module(features)
+    g = split(spread(edges), 3)
     senders = real_matrix(features.transpose(1, 2, 0, 3), 2)
     senders = senders.reshape(*senders.shape[:2], 2 * len(features), -1)
-    xp.matmul(senders, pairs.reshape(*pairs.shape[:3], -1, pairs.shape[-1]), out=_by_receiver(out))
-    return senders
+    products = _by_receiver(out)
+    for l in range(len(g)):
+        pairs = edge_to_vertex_forward(g[l], directions[block(l)])
+        xp.matmul(senders, pairs.reshape(*pairs.shape[:3], -1, pairs.shape[-1]), out=products[block(l)])
+    return g, directions, senders
 
 
-def aggregate_backward(d_out, pairs, senders):
-    """Gradients by G and F:  dG_p = F† dA_p  and  dF = Σ_p dA_p G_p†  for A_p = F G_p.
+def aggregate_backward(d_out, cache, positions=True):
+    """Gradients by g, Y (None without `positions`) and F. For A_p = F G_p they go through
+
+        dG_p = F† dA_p    and    dF = Σ_p dA_p G_p†.
 
     In real form F† is the transposed matrix. So is G†: but since g is symmetric and Y has a parity, G_p is its own
     transpose up to the sign (-1)^ℓ, and needs no copy.
     """
+    g, directions, senders = cache
     xp = get_array_module(senders)
-    d = _by_receiver(d_out)
-    d_pairs = xp.matmul(xp.ascontiguousarray(senders.swapaxes(2, 3)), d).reshape(pairs.shape)
-    by_component = d[:, :, :, None] @ pairs
-    d_senders = parity(pairs) @ by_component.reshape(len(pairs), -1)
-    d_senders = d_senders.reshape(*pairs.shape[1:4], -1, 2, pairs.shape[-1])
-    return d_pairs, real_matrix_backward(d_senders.transpose(3, 4, 0, 1, 2, 5), 0)
+    adjoint = xp.ascontiguousarray(senders.swapaxes(2, 3))
+    d_products = _by_receiver(d_out)
+    d_g, d_senders = xp.empty_like(g), 0
+    d_directions = xp.zeros_like(directions) if positions else None
+    for l in range(len(g)):
+        y, d = directions[block(l)], d_products[block(l)]
+        pairs = edge_to_vertex_forward(g[l], y)
+        d_pairs = (adjoint @ d).reshape(pairs.shape)
+        d_g[l], d_y = edge_to_vertex_backward(d_pairs, g[l], y, positions)
+        if positions:
+            d_directions[block(l)] = d_y
+        d_senders = d_senders + (-1) ** l * (d[:, :, :, None] @ pairs).sum(axis=0)
+    d_senders = d_senders.reshape(*g.shape[1:4], -1, 2, g.shape[-1])
+    d_features = real_matrix_backward(d_senders.transpose(3, 4, 0, 1, 2, 5), 0)
+    return spread_backward(join(d_g, 3)), d_directions, d_features
 
 
 def _by_receiver(products):
@@ -208,7 +208,7 @@ def square_backward(d_products, features):
 
 
 def couple_forward(products, coupling):
-    """Z = M X: all Clebsch-Gordan products of the layer, from the products of components (S5).
+    """Z = M X: all Clebsch-Gordan products of the layer, from the products of components (S5), in real form.
 
     Parameters
     ----------
@@ -218,12 +218,12 @@ def couple_forward(products, coupling):
     -------
     Z : (rows (ℓ, m, path), 2, C, B, N) real
     """
-    return (coupling.matrix @ products.reshape(len(products), -1)).reshape(-1, *products.shape[1:])
+    return (coupling.matrix @ products.reshape(2 * len(products), -1)).reshape(-1, *products.shape[1:])
 
 
 def couple_backward(d_paths, coupling):
     """dX = Mᵀ dZ."""
-    return (coupling.transpose @ d_paths.reshape(len(d_paths), -1)).reshape(-1, *d_paths.shape[1:])
+    return (coupling.transpose @ d_paths.reshape(2 * len(d_paths), -1)).reshape(-1, *d_paths.shape[1:])
 
 
 def mix_forward(paths, matrices, coupling):

@@ -6,7 +6,8 @@ import sympy
 from conftest import assert_close, cg_product, couples, harmonics, random_complex, spin
 
 from cormorant_np.clebsch_gordan import coupling, exact, table
-from cormorant_np.real_form import real_matrix, split
+from cormorant_np.real_form import join, real_matrix, split
+from cormorant_np.spherical_harmonics import real_from_complex
 from cormorant_np.vertex_network import mix_forward
 
 TRIPLES = [(l1, l2, l) for l1 in range(4) for l2 in range(4) for l in range(abs(l1 - l2), l1 + l2 + 1)]
@@ -89,9 +90,10 @@ def all_paths(g, f, l_in, l_sh, l, order):
 
 
 def products_of(g, f):
-    """X: all G_p F_q, then F, then the F_p F_q with p ≤ q."""
+    """X in real form: all G_p F_q with G in the basis of the real harmonics, then F, then the F_p F_q with p ≤ q."""
     upper = [f[p] * f[q] for p in range(len(f)) for q in range(p, len(f))]
-    return np.concatenate([np.outer(g, f).ravel(), f, upper])
+    real = np.concatenate([real_from_complex(l) @ g[l * l : (l + 1) ** 2] for l in range(round(len(g) ** 0.5))])
+    return split(np.concatenate([np.outer(real, f).ravel(), f, upper]), 1).ravel()
 
 
 @pytest.mark.parametrize("order", ORDERS)
@@ -108,7 +110,8 @@ def test_the_coupling_matrix_makes_every_different_path(l_in, l_sh, l_out, order
         ]
         assert couple.num_paths[l] == len(different)
         expected.append(np.array(different).T.ravel())
-    assert_close(couple.matrix @ products_of(g, f), np.concatenate(expected))
+    z = couple.matrix @ products_of(g, f)
+    assert_close(join(z.reshape(-1, 2), 1), np.concatenate(expected))
     assert abs(couple.transpose - couple.matrix.T).max() == 0
 
 
@@ -123,7 +126,7 @@ def test_folded_weights_mix_as_the_published_ones_do_over_all_paths(l_in, l_sh, 
         weight = random_complex(rng, 3, len(z))
         expected.extend((weight @ z).T)
         folded.append(weight @ couple.fold[l].T)
-    paths = split(couple.matrix @ products_of(g, f), 1)[..., None, None, None]
+    paths = (couple.matrix @ products_of(g, f)).reshape(-1, 2, 1, 1, 1)
     matrices = real_matrix(np.concatenate(folded, axis=1)[..., None], 0)
     mixed, _ = mix_forward(paths, matrices, couple)
     assert_close(mixed[..., 0, 0], np.array(expected))
@@ -131,6 +134,6 @@ def test_folded_weights_mix_as_the_published_ones_do_over_all_paths(l_in, l_sh, 
 
 def test_the_coupling_of_a_full_layer_is_sparse_and_has_the_asked_precision():
     couple = coupling(3, 3, 3, ORDERS[0], "float32", "cpu")
-    assert couple.matrix.shape[1] == 16 * 16 + 16 + 16 * 17 // 2
+    assert couple.matrix.shape[1] == 2 * (16 * 16 + 16 + 16 * 17 // 2)
     assert couple.matrix.dtype == np.float32
     assert couple.matrix.nnz < 0.02 * np.prod(couple.matrix.shape)

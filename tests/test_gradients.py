@@ -101,6 +101,17 @@ def real_sh(config, rng):
     return forward, spherical_harmonics.real_sh_backward, [rng.standard_normal((5, 3))]
 
 
+@check_of("spherical_harmonics.to_real_backward")
+def to_real(config, rng):
+    def forward(y):
+        return spherical_harmonics.to_real(y), None
+
+    def backward(d, _):
+        return spherical_harmonics.to_real_backward(d)
+
+    return forward, backward, [random_complex(rng, 16, 5)]
+
+
 @check_of("geometry.geometry_backward")
 def geometry_of_positions(config, rng):
     batch, _ = molecules(config)
@@ -215,27 +226,32 @@ def directions(config, rng):
 
 @check_of("vertex_network.edge_to_vertex_backward")
 def edge_to_vertex(config, rng):
-    """The harmonics reach a higher ℓ than this layer's edges."""
-    inputs = [random_complex(rng, 2, C, B, P), rng.standard_normal((2, 9, B, 2, N, N))]
-    return vertex_network.edge_to_vertex_forward, vertex_network.edge_to_vertex_backward, inputs
+    def forward(g, y):
+        return vertex_network.edge_to_vertex_forward(g, y), (g, y)
+
+    def backward(d, cache):
+        return vertex_network.edge_to_vertex_backward(d, *cache)
+
+    return forward, backward, [rng.standard_normal((C, B, 2, N, N)), rng.standard_normal((5, B, 2, N, N))]
 
 
 @check_of("vertex_network.aggregate_backward")
 def aggregate(config, rng):
-    """By the edges and the harmonics, and not by G itself: `aggregate_backward` counts on the symmetry of G."""
+    """By the harmonics and not by the directions made of them: `aggregate_backward` counts on their parity.
+
+    The harmonics reach a higher ℓ than this layer's edges.
+    """
 
     def forward(edges, harmonics, features):
-        vectors, cache = vertex_network.edge_to_vertex_forward(edges, vertex_network.directions_forward(harmonics))
-        out = np.empty((len(vectors), len(features), 2, *features.shape[1:]))
-        return out, (vectors, vertex_network.aggregate_forward(vectors, features, out), cache)
+        directions = vertex_network.directions_forward(harmonics)
+        out = np.empty((len(edges) ** 2, len(features), 2, *features.shape[1:]))
+        return out, vertex_network.aggregate_forward(edges, directions, features, out)
 
-    def backward(d, caches):
-        *aggregate_cache, cache = caches
-        d_vectors, d_features = vertex_network.aggregate_backward(d, *aggregate_cache)
-        d_edges, d_directions = vertex_network.edge_to_vertex_backward(d_vectors, cache)
+    def backward(d, cache):
+        d_edges, d_directions, d_features = vertex_network.aggregate_backward(d, cache)
         return d_edges, vertex_network.directions_backward(d_directions), d_features
 
-    return forward, backward, [random_complex(rng, 3, C, B, P), random_complex(rng, 9, B, P), random_features(rng)]
+    return forward, backward, [random_complex(rng, 2, C, B, P), random_complex(rng, 9, B, P), random_features(rng)]
 
 
 def random_features(rng, l_max=2):
@@ -257,7 +273,8 @@ def couple(config, rng):
     def forward(products):
         return vertex_network.couple_forward(products, coefficients), coefficients
 
-    return forward, vertex_network.couple_backward, [rng.standard_normal((coefficients.matrix.shape[1], 2, C, B, N))]
+    num_products = coefficients.matrix.shape[1] // 2
+    return forward, vertex_network.couple_backward, [rng.standard_normal((num_products, 2, C, B, N))]
 
 
 def mixing_matrices(coefficients, rng):
@@ -272,7 +289,7 @@ def mix(config, rng):
     def forward(paths, matrices):
         return vertex_network.mix_forward(paths, matrices, coefficients)
 
-    paths = rng.standard_normal((coefficients.matrix.shape[0], 2, C, B, N))
+    paths = rng.standard_normal((coefficients.matrix.shape[0] // 2, 2, C, B, N))
     return forward, vertex_network.mix_backward, [paths, mixing_matrices(coefficients, rng)]
 
 

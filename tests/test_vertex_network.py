@@ -20,6 +20,7 @@ from cormorant_np.geometry import geometry_forward
 from cormorant_np.pairs import spread
 from cormorant_np.radial import mask_forward, radial_forward
 from cormorant_np.real_form import join, split
+from cormorant_np.spherical_harmonics import real_from_complex, to_real
 from cormorant_np.vertex_network import (
     aggregate_forward,
     directions_forward,
@@ -52,37 +53,43 @@ def one_order(x):
     return np.stack([x[..., j, i] for j in range(x.shape[-1]) for i in range(j, x.shape[-1])], axis=-1)
 
 
-def test_directions_are_the_harmonics_of_both_orders_in_real_form(rng):
+def complex_from_real(y, l):
+    """U† Y_ℓ, where the first axis of Y_ℓ has its components."""
+    return np.tensordot(real_from_complex(l).conj().T, y, axes=1)
+
+
+def test_directions_are_the_real_harmonics_of_both_orders(rng):
     y = ordered_harmonics(rng.standard_normal((B, N, 3)), 3)
     assert abs(y - y.swapaxes(-1, -2)).max() > 0.1  # the odd ones change their sign
     directions = directions_forward(one_order(y))
-    assert directions.shape == (2, 16, B, 2, N, N)
-    for copy in range(2):
-        assert_close(directions[0, :, :, copy], y.real)
-        assert_close(directions[1, :, :, copy], y.imag)
+    assert directions.shape == (16, B, 2, N, N)
+    for l in range(4):
+        for copy in range(2):
+            block = slice(l * l, (l + 1) ** 2)
+            assert_close(complex_from_real(directions[block, :, copy], l), y[block])
 
 
 def test_an_atom_and_itself_have_even_harmonics_only(rng):
     y = random_complex(rng, 9, B, P)
-    own = np.einsum("pmbcii->pmbci", directions_forward(y))
+    own, all_pairs = np.einsum("mbcii->mbci", directions_forward(y)), to_real(y)
     pairs = [(j, i) for j in range(N) for i in range(j, N)]
     for i in range(N):
-        expected = y[:, :, pairs.index((i, i))] * np.array([1, 0, 0, 0, 1, 1, 1, 1, 1])[:, None]
+        expected = all_pairs[:, :, pairs.index((i, i))] * np.array([1, 0, 0, 0, 1, 1, 1, 1, 1])[:, None]
         for copy in range(2):
-            np.testing.assert_array_equal(own[0, :, :, copy, i] + 1j * own[1, :, :, copy, i], expected)
+            np.testing.assert_array_equal(own[:, :, copy, i], expected)
 
 
 def test_edges_become_vectors_by_a_product_with_the_harmonics(rng):
-    """(S3); the harmonics may have a larger L than this layer's edges."""
-    edges, y = random_complex(rng, 2, C, B, P), ordered_harmonics(rng.standard_normal((B, N, 3)), 2)
-    vectors, _ = edge_to_vertex_forward(edges, directions_forward(one_order(y)))
-    assert vectors.shape == (4, C, B, 2, N, N)
-    pairs, full_edges = join(vectors, 3), spread(edges)
-    for l in range(2):
-        for m in range(-l, l + 1):
-            for c, b, j, i in np.ndindex(C, B, N, N):
-                expected = full_edges[l, c, b, j, i] * y[l * l + l + m, b, j, i]
-                np.testing.assert_allclose(pairs[l * l + l + m, c, b, j, i], expected, rtol=1e-14)
+    """(S3)"""
+    edges, y = random_complex(rng, 3, C, B, P), ordered_harmonics(rng.standard_normal((B, N, 3)), 2)
+    full_edges, directions = spread(edges), directions_forward(one_order(y))
+    for l in range(3):
+        vectors = edge_to_vertex_forward(split(full_edges[l], 2), directions[l * l : (l + 1) ** 2])
+        assert vectors.shape == (2 * l + 1, C, B, 2, N, N)
+        pairs = complex_from_real(join(vectors, 3), l)
+        for m, c, b, j, i in np.ndindex(2 * l + 1, C, B, N, N):
+            expected = full_edges[l, c, b, j, i] * y[l * l + m, b, j, i]
+            np.testing.assert_allclose(pairs[m, c, b, j, i], expected, rtol=1e-13, atol=1e-15)
 
 
 def concatenation(g, f, i, l, l_sh, l_in, order):
@@ -172,13 +179,14 @@ def test_a_layer_is_what_the_equations_say_pair_by_pair_and_atom_by_atom(s, conf
 
 
 def test_aggregation_sums_over_the_senders(rng):
-    """Also for pairs that are not symmetric."""
-    pairs, features = random_complex(rng, 4, C, B, N, N), random_complex(rng, 9, C, B, N)
+    """Also for harmonics without any symmetry; they may have a larger L than this layer's edges."""
+    edges, features = random_complex(rng, 2, C, B, P), random_complex(rng, 9, C, B, N)
+    y = rng.standard_normal((9, B, N, N))
     out = np.empty((4, 9, 2, C, B, N))
-    aggregate_forward(split(pairs, 3), features, out)
-    sums = join(out, 2)
+    aggregate_forward(edges, np.stack([y, y], axis=2), features, out)
+    sums, g = join(out, 2), spread(edges)[[0, 1, 1, 1]]
     for p, q, c, b, i in np.ndindex(4, 9, C, B, N):
-        expected = sum(pairs[p, c, b, j, i] * features[q, c, b, j] for j in range(N))
+        expected = sum(g[p, c, b, j, i] * y[p, b, j, i] * features[q, c, b, j] for j in range(N))
         np.testing.assert_allclose(sums[p, q, c, b, i], expected, rtol=1e-12)
 
 
