@@ -5,7 +5,8 @@ import time
 import numpy as np
 
 from cormorant_np.backend import get_array_module, synchronise
-from cormorant_np.clebsch_gordan import coupling
+from cormorant_np.clebsch_gordan import paths, table
+from cormorant_np.weights import layer_coupling, num_edge_columns, num_paths
 
 COMPLEX_MULTIPLY_ADD = 8
 REAL_COMPLEX_MULTIPLY_ADD = 4
@@ -14,36 +15,50 @@ PASSES = 3
 """Every product c = a b of the forward pass returns as two of the backward pass, for da and db."""
 
 
-def count_operations(config, num_molecules, num_atoms):
+def count_operations(config, num_molecules, num_atoms, as_printed=False):
     """Floating-point operations of one training step, by part, for molecules without padding.
 
     Only products are counted, with the additions that belong to them: they are all but a few percent. The coefficients
     of the coupling are constants, so that the coupling counts twice, not three times.
+
+    Parameters
+    ----------
+    as_printed : count the equations as they stand, for every ordered pair of atoms and every path of the square,
+        rather than what the package does, which takes what is equal by symmetry once
 
     Returns
     -------
     dict of int
     """
     atoms, c = num_molecules * num_atoms, config.num_channels
-    ordered, pairs = num_molecules * num_atoms**2, num_molecules * num_atoms * (num_atoms + 1) // 2
-    products = dict.fromkeys(("edge network", "aggregation", "square", "mixing"), 0)
-    harmonics, nonzeros = 0, 0
+    ordered = num_molecules * num_atoms**2
+    pairs = ordered if as_printed else num_molecules * num_atoms * (num_atoms + 1) // 2
+    counts = dict.fromkeys(("edge network", "edge to vertex", "aggregation", "square", "coupling", "mixing"), 0)
     for s in range(config.num_layers):
-        l_in, l_sh, l_out = config.layer_l_max(s), config.l_max_sh[s], config.l_max[s]
-        couple = coupling(l_in, l_sh, l_out, config.vertex_order, "float32", "cpu")
-        num_in, num_sh = (l_in + 1) ** 2, (l_sh + 1) ** 2
-        own = 0 if s == 0 else min(config.l_max_sh[s - 1], l_sh) + 1
-        dots = (min(l_in, l_sh) + 1) * (l_in + 1) * c
-        products["edge network"] += pairs * c * (own * c + dots + (l_sh + 1) * config.num_radial + num_in)
-        harmonics += ordered * c * num_sh
-        products["aggregation"] += ordered * c * num_sh * num_in
-        products["square"] += atoms * c * num_in * (num_in + 1) // 2
-        products["mixing"] += atoms * c * c * sum((2 * l + 1) * k for l, k in enumerate(couple.num_paths))
-        nonzeros += couple.matrix.nnz
-    counts = {part: PASSES * COMPLEX_MULTIPLY_ADD * number for part, number in products.items()}
-    counts["edge to vertex"] = PASSES * REAL_COMPLEX_MULTIPLY_ADD * harmonics
-    counts["coupling"] = 2 * REAL_MULTIPLY_ADD * nonzeros * atoms * c
+        num_in, num_sh = (config.layer_l_max(s) + 1) ** 2, (config.l_max_sh[s] + 1) ** 2
+        edge_columns = sum(num_edge_columns(config, s, l) for l in range(config.l_max_sh[s] + 1))
+        squares = num_in**2 if as_printed else num_in * (num_in + 1) // 2
+        mixed_paths, nonzeros = (_paths_as_printed if as_printed else _paths_kept)(config, s)
+        rows = sum((2 * l + 1) * k for l, k in enumerate(mixed_paths))
+        counts["edge network"] += PASSES * COMPLEX_MULTIPLY_ADD * pairs * c * (edge_columns + num_in)
+        counts["edge to vertex"] += PASSES * REAL_COMPLEX_MULTIPLY_ADD * ordered * c * num_sh
+        counts["aggregation"] += PASSES * COMPLEX_MULTIPLY_ADD * ordered * c * num_sh * num_in
+        counts["square"] += PASSES * COMPLEX_MULTIPLY_ADD * atoms * c * squares
+        counts["coupling"] += 2 * REAL_MULTIPLY_ADD * atoms * c * nonzeros
+        counts["mixing"] += PASSES * COMPLEX_MULTIPLY_ADD * atoms * c * c * rows
     return counts
+
+
+def _paths_kept(config, s):
+    """The numbers of paths of each ℓ that layer s mixes, and of coefficients that make them, in real form."""
+    coupling = layer_coupling(config, s, np.empty(0))
+    return coupling.num_paths, coupling.matrix.nnz
+
+
+def _paths_as_printed(config, s):
+    l_in, l_sh, weights = config.layer_l_max(s), config.l_max_sh[s], range(config.l_max[s] + 1)
+    products = [(l1, l2, l) for l in weights for l1, l2 in paths(l, l_sh, l_in) + paths(l, l_in, l_in)]
+    return [num_paths(config, s, l) for l in weights], 2 * sum(int(np.count_nonzero(table(*p))) for p in products)
 
 
 def matrix_product_peak(pool, like, size=512, repeats=8):

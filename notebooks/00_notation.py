@@ -37,6 +37,8 @@ from cormorant_np.model import forward, init_params, layer_forward
 from cormorant_np.output_network import invariants_forward
 from cormorant_np.pairs import spread
 from cormorant_np.radial import mask_forward, radial_forward
+from cormorant_np.real_form import split
+from cormorant_np.so3_vector import block
 from cormorant_np.vertex_network import directions_forward, edge_to_vertex_forward
 from cormorant_np.weights import arrange_forward
 
@@ -129,7 +131,7 @@ directions = directions_forward(geometry.harmonics)
 no_edges = np.empty((0, config.num_channels, *geometry.distances.shape), complex)
 edges_1, features_1, _ = layer_forward(weights, 0, no_edges, features_0, radial[0], masks[0], directions, config)
 edges_2, features_2, _ = layer_forward(weights, 1, edges_1, features_1, radial[1], masks[1], directions, config)
-pairs_2, _ = edge_to_vertex_forward(edges_2, directions)
+pairs_2 = edge_to_vertex_forward(split(spread(edges_2[1]), 2), directions[block(1)])
 scalars, _ = invariants_forward(features_2, config)
 energy, _ = forward(params, batch, config)
 
@@ -145,7 +147,7 @@ shapes = [
     ["g^1", "edges", edges_1, "L+1, C, B, P", "edge_network.py"],
     ["F^1", "features", features_1, "(L+1)², C, B, N", "vertex_network.py"],
     ["g^2", "edges", edges_2, "L+1, C, B, P", "edge_network.py"],
-    ["G^2", "pairs", pairs_2, "(L+1)², C, B, 2, Nj, Ni", "vertex_network.py"],
+    ["G^2, ℓ = 1", "pairs", pairs_2, "2ℓ+1, C, B, 2, Nj, Ni", "vertex_network.py"],
     ["F^2", "features", features_2, "(L+1)², C, B, N", "vertex_network.py"],
     ["x_i", "scalars of one layer", scalars, "10 C, B, N", "output_network.py"],
     ["E", "energy", energy, "B", "model.py"],
@@ -155,8 +157,8 @@ print_table(rows, ["symbol", "in the code", "axes", "shape", "dtype", "file"])
 
 # %% [markdown]
 # Read the table from top to bottom and you have read the program. Geometry and scalars are real; everything that
-# turns is complex. ($G$ is complex too, but kept as a real and an imaginary part, along the axis of length 2; notebook
-# 07 says why.)
+# turns is complex. ($G$ is complex too, but kept as a real and an imaginary part, along the axis of length 2, and one
+# $\ell$ at a time; notebook 07 says why.)
 #
 # ## Table 1, with the code's names
 #

@@ -18,10 +18,11 @@ from drawing import axes_3d, draw_spherical_function, print_table, sphere
 from scipy.spatial.transform import Rotation
 
 from cormorant_np.clebsch_gordan import coupling, exact, paths, table
+from cormorant_np.real_form import join, split
 from cormorant_np.rotation import random_rotation, rotate
 from cormorant_np.so3_vector import block
 from cormorant_np.spherical_harmonics import complex_sh, real_from_complex
-from cormorant_np.vertex_network import square_forward
+from cormorant_np.vertex_network import couple_forward, square_forward
 
 rng = np.random.default_rng(0)
 
@@ -47,15 +48,17 @@ def cg_product(a, b, l1, l2, l):
 
 # %% [markdown]
 # The library does all paths at once. `square_forward` makes the products $F_p F_q$ of all components, each pair
-# once, and the sparse matrix of notebook 01 turns them into paths. Here it is for $F \otimes_{\rm cg} F$ with
-# $L = 2$. The rows of the result are ordered $(\ell, m, \text{path})$; we read off the paths of the square.
+# once, and the sparse matrix of notebook 01 turns them into paths. The matrix is real, so that a complex number is two
+# rows for it, real and imaginary part, which `split` makes and `join` puts together again. Here it is for
+# $F \otimes_{\rm cg} F$ with $L = 2$. The rows of the result are ordered $(\ell, m, \text{path})$; we read off the
+# paths of the square.
 
 # %%
 features = random_complex(9, 2, 1, 3)  # (L+1)², channels, molecules, atoms
 couple = coupling(2, 0, 2, ("square", "identity", "aggregate"), "float64", "cpu")
-products = np.zeros((couple.matrix.shape[1], 2, 1, 3), dtype=complex)
-products[9 + 9 :] = square_forward(features)  # the columns after those of the aggregate and the identity
-z = (couple.matrix @ products.reshape(len(products), -1)).reshape(-1, 2, 1, 3)
+products = np.zeros((couple.matrix.shape[1] // 2, 2, 2, 1, 3))
+products[9 + 9 :] = split(square_forward(features), 1)  # the columns after those of the aggregate and the identity
+z = join(couple_forward(products, couple), 1)
 
 row, compared = 0, []
 for l, num_paths in enumerate(couple.num_paths):

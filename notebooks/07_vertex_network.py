@@ -20,7 +20,7 @@ from cormorant_np.pairs import spread
 from cormorant_np.real_form import join, real_matrix, split
 from cormorant_np.rotation import random_rotation, rotate
 from cormorant_np.so3_vector import block
-from cormorant_np.spherical_harmonics import complex_sh
+from cormorant_np.spherical_harmonics import complex_sh, real_from_complex
 from cormorant_np.vertex_network import (
     directions_forward,
     edge_to_vertex_backward,
@@ -75,6 +75,10 @@ plt.show()
 # $g_{ij}$ is symmetric and kept once for each pair (notebook 06). $Y^\ell$ is nearly so: $\hat{\mathbf r}_{ji} =
 # -\hat{\mathbf r}_{ij}$, and $Y^\ell(-\hat{\mathbf r}) = (-1)^\ell\, Y^\ell(\hat{\mathbf r})$. So harmonics are kept
 # once, too, and `directions_forward` makes those of both orders. The loop below takes every ordered pair for itself.
+#
+# And the library takes the *real* harmonics here, $Y_{\rm real} = U\, Y$ (notebook 02): $g$ times a real number is half
+# the work of $g$ times a complex one. What comes out is $U G$. Nothing is lost, since $U^\dagger$ leads back; in the
+# network it waits until the Clebsch-Gordan coefficients are applied, and is part of them.
 
 # %%
 config = Config.md17(num_channels=2, l_max=(2, 2), l_max_sh=(2, 2))
@@ -99,14 +103,16 @@ for i in range(9):
                     naive[l * l + l + m, :, 0, j, i] = g[l, :, 0, j, i] * y[l * l + l + m]
 
 directions = directions_forward(geometry.harmonics)
-pairs, _ = edge_to_vertex_forward(edges, directions)
-np.testing.assert_allclose(join(pairs, 3), naive, atol=1e-14)
+for l in range(3):
+    pairs = join(edge_to_vertex_forward(split(g[l], 2), directions[block(l)]), 3)  # U G
+    np.testing.assert_allclose(np.tensordot(real_from_complex(l).conj().T, pairs, axes=1), naive[block(l)], atol=1e-14)
 
 # %% [markdown]
 # ## Real form
 #
-# The library's $G$ has an axis of length 2 more than the loop's, which `join` has removed. From here to the end of
-# the layer, a complex number $x + iy$ is kept as the pair $(x, y)$, and a factor $u + iv$ acts on it as a real matrix,
+# The library's $G$ has an axis of length 2 more than the loop's, made by `split` and removed by `join`. From here to
+# the end of the layer, a complex number $x + iy$ is kept as the pair $(x, y)$, and a factor $u + iv$ acts on it as a
+# real matrix,
 #
 # $$(u + iv)(x + iy) \;\leftrightarrow\;
 # \begin{pmatrix} u & -v \\ v & u \end{pmatrix} \begin{pmatrix} x \\ y \end{pmatrix}.$$
@@ -167,10 +173,14 @@ np.testing.assert_allclose(new_features, naive, atol=1e-12)
 
 # %% [markdown]
 # The library turns the order around. The loop couples first and sums over neighbours after; the library sums the
-# plain products $\sum_j G_p F_q$ first, one matrix product for all components $p$ and $q$, then applies the sparse
+# plain products $\sum_j G_p F_q$ first, matrix products for all components $p$ and $q$, then applies the sparse
 # matrix of all Clebsch-Gordan coefficients, then mixes, one matrix product for each $\ell$. Sums may be exchanged,
 # so the result is the same, and it is far faster. The weights have been *arranged* for this: folded, since the
 # square's paths are computed once (notebook 04), and put side by side in real form.
+#
+# $G$ itself never exists as a whole. It would be the largest array of the network, too large for a processor's cache.
+# `aggregate_forward` makes it for one $\ell$, multiplies it with $F$, and forgets it; the backward pass makes it anew,
+# one multiplication for each number, rather than fetch it from memory.
 #
 # And it is covariant. Turn the harmonics and the states, and the new states are turned:
 
@@ -232,15 +242,24 @@ plt.show()
 # ## Backward
 #
 # Every step is a product or a sum, so every derivative is one too; the docstrings in `vertex_network.py` have them
-# in a line each, and notebook 09 derives them. Here we only check, for $g$ and $Y$ in (S3), and for $g$, $Y$, $F$ and
-# the weights in all of (S3) to (S5):
+# in a line each, and notebook 09 derives them. Here we only check, for $g$ and $Y$ in (S3) with $\ell = 2$, and for
+# $g$, $Y$, $F$ and the weights in all of (S3) to (S5):
 
 # %%
 def forward(*inputs):
     return vertex_network_forward(*inputs, couple)
 
 
-errors = backward_errors(edge_to_vertex_forward, edge_to_vertex_backward, [edges, directions], rng)
+def edge_to_vertex(g, y):
+    return edge_to_vertex_forward(g, y), (g, y)
+
+
+def edge_to_vertex_gradient(d_pairs, cache):
+    return edge_to_vertex_backward(d_pairs, *cache)
+
+
+inputs = [split(g[2], 2), directions[block(2)]]
+errors = backward_errors(edge_to_vertex, edge_to_vertex_gradient, inputs, rng)
 errors += backward_errors(forward, vertex_network_backward, [edges, directions, features, matrices], rng)
 assert max(errors) < 1e-8
 print(*(f"{error:.0e}" for error in errors))

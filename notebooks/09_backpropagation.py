@@ -28,8 +28,6 @@ from cormorant_np.vertex_network import (
     aggregate_forward,
     directions_backward,
     directions_forward,
-    edge_to_vertex_backward,
-    edge_to_vertex_forward,
     square_backward,
     square_forward,
     vertex_network_backward,
@@ -243,59 +241,58 @@ show(backward_errors(lambda f: (square_forward(f), f), square_backward, [feature
 #
 # In the forward pass $i$ receives; in the backward pass $j$ does. Gradients travel against the messages.
 #
-# The library does it with matrix products in real form. Its $G$ is made of edges and directions, so that
-# $G_{\ell, ji} = (-1)^\ell G_{\ell, ij}$, of which `aggregate_backward` makes use: it needs the transpose of $G$, and
-# this is $G$ up to a sign. The naive loop is complex and knows nothing of it; `join` translates.
+# **Edge to vertex** (S3), $G_{\ell m} = g_\ell Y_{\ell m}$: the scalar $g$ is shared by all $m$, and $Y$ by all
+# channels $c$. With real harmonics (notebook 07),
+#
+# $$dg_{\ell c} = \sum_m Y_{\ell m}\, dG_{\ell mc}, \qquad
+# dY_{\ell m} = \sum_c \mathrm{Re}\bigl(\overline{g_{\ell c}}\, dG_{\ell mc}\bigr).$$
+#
+# The library does both together, in real form and $\ell$ by $\ell$. It uses that $G_{\ell, ji} = (-1)^\ell G_{\ell,
+# ij}$: `aggregate_backward` needs the transpose of $G$, and this is $G$ up to a sign. The naive loop is complex and
+# knows nothing of it.
 
 # %%
 edges, harmonics = random_complex(2, 2, 1, 6), random_complex(4, 1, 6)  # three atoms make six pairs j ≤ i
-directions = directions_forward(harmonics)
-pairs, _ = edge_to_vertex_forward(edges, directions)  # p, channel, molecule, Re and Im, j, i
-
-
-def aggregate(pairs, features):
-    out = np.empty((4, 4, 2, 2, 1, 3))  # p, q, Re and Im, channel, molecule, i
-    senders = aggregate_forward(pairs, features, out)
-    return out, (pairs, senders)
-
-
-out, cache = aggregate(pairs, features)
+directions = directions_forward(harmonics)  # p, molecule, two copies, j, i
+out = np.empty((4, 4, 2, 2, 1, 3))  # p, q, Re and Im, channel, molecule, i
+cache = aggregate_forward(edges, directions, features, out)
 d_out = rng.standard_normal(out.shape)
-d_pairs, d_features = aggregate_backward(d_out, *cache)
+d_edges, d_directions, d_features = aggregate_backward(d_out, cache)
 
-g_y, d_sum = join(pairs, 3), join(d_out, 2)
-naive_pairs, naive_features = np.zeros_like(g_y), np.zeros_like(features)
+g, y, d_sum = spread(edges), directions[:, :, 0], join(d_out, 2)
+naive_g, naive_y, naive_features = np.zeros_like(g), np.zeros_like(y), np.zeros_like(features)
 for i in range(3):
     for j in range(3):
         for p in range(4):
+            l = 0 if p == 0 else 1
+            g_y, d_g_y = g[l, ..., j, i] * y[p, :, j, i], 0
             for q in range(4):
-                naive_pairs[p, ..., j, i] += features[q, ..., j].conj() * d_sum[p, q, ..., i]
-                naive_features[q, ..., j] += g_y[p, ..., j, i].conj() * d_sum[p, q, ..., i]
-np.testing.assert_allclose(join(d_pairs, 3), naive_pairs)
+                d_g_y = d_g_y + features[q, ..., j].conj() * d_sum[p, q, ..., i]
+                naive_features[q, ..., j] += g_y.conj() * d_sum[p, q, ..., i]
+            naive_g[l, ..., j, i] += y[p, :, j, i] * d_g_y
+            naive_y[p, :, j, i] += (g[l, ..., j, i].conj() * d_g_y).real.sum(axis=0)
 np.testing.assert_allclose(d_features, naive_features)
-show(backward_errors(aggregate, lambda d, cache: aggregate_backward(d, *cache), [pairs, features], rng))
+np.testing.assert_allclose(d_directions.sum(axis=2), naive_y)  # one copy met the real part of g, the other Im g
 
 # %% [markdown]
-# **Edge to vertex** (S3), $G_{\ell m} = g_\ell Y_{\ell m}$: the scalar $g$ is shared by all $m$, and $Y$ by all
-# channels $c$. So in each ordered pair $\sum_m \overline{Y_{\ell m}}\, dG_{\ell mc}$ belongs to $g_{\ell c}$, and
-# $\sum_c \overline{g_{\ell c}}\, dG_{\ell mc}$ to $Y_{\ell m}$. Both orders of a pair share one $g$ and, up to the sign
-# $(-1)^\ell$, one $Y$, which therefore get the sum of two gradients. Here are $j = 0$ and $i = 1$, pair number 1:
+# Both orders of a pair share one $g$ and, up to the sign $(-1)^\ell$, one $Y$, which therefore get the sum of two
+# gradients. Here for the edge of $j = 0$ and $i = 1$, pair number 1; and all of it against difference quotients:
 
 # %%
-_, cache = edge_to_vertex_forward(edges, directions)
-d_g, d_directions = edge_to_vertex_backward(d_pairs, cache)
-d_y = directions_backward(d_directions)
-d = join(d_pairs, 3)
-for l in range(2):
-    for c in range(2):
-        rows = range(l * l, (l + 1) ** 2)
-        from_both = sum(harmonics[k, 0, 1].conj() * (d[k, c, 0, 0, 1] + (-1) ** l * d[k, c, 0, 1, 0]) for k in rows)
-        np.testing.assert_allclose(d_g[l, c, 0, 1], from_both)
-    for k in range(l * l, (l + 1) ** 2):
-        from_both = sum(edges[l, c, 0, 1].conj() * (d[k, c, 0, 0, 1] + (-1) ** l * d[k, c, 0, 1, 0]) for c in range(2))
-        np.testing.assert_allclose(d_y[k, 0, 1], from_both)
-show(backward_errors(edge_to_vertex_forward, edge_to_vertex_backward, [edges, directions], rng))
-show(backward_errors(lambda y: (directions_forward(y), None), lambda d, _: directions_backward(d), [harmonics], rng))
+np.testing.assert_allclose(d_edges[..., 1], naive_g[..., 0, 1] + naive_g[..., 1, 0])
+
+
+def aggregate(edges, harmonics, features):
+    out = np.empty((4, 4, 2, 2, 1, 3))
+    return out, aggregate_forward(edges, directions_forward(harmonics), features, out)
+
+
+def aggregate_gradient(d_out, cache):
+    d_edges, d_directions, d_features = aggregate_backward(d_out, cache)
+    return d_edges, directions_backward(d_directions), d_features
+
+
+show(backward_errors(aggregate, aggregate_gradient, [edges, harmonics, features], rng))
 
 # %% [markdown]
 # Now the whole vertex network: these are the errors for $g$, $Y$, $F$ and the weights.
