@@ -28,10 +28,10 @@ from cormorant_np.loss import mean_squared_error_backward, mean_squared_error_fo
 from cormorant_np.optimizer import flatten, unflatten
 from cormorant_np.weights import arrange_backward, arrange_forward
 
-CHUNK_SIZE = {"cpu": 2200, "gpu": 120_000}
-"""Of a chunk's molecules, Σ N (N + 20): few enough for the cache, enough for NumPy's overhead, see docs/performance.md.
+CHUNK_SIZE = {"cpu": 2800, "gpu": 160_000}
+"""Of a chunk's molecules, Σ N (N + 30): few enough for the cache, enough for NumPy's overhead, see docs/performance.md.
 
-The arrays of one atom take as much memory as those of about 20 pairs of atoms.
+The arrays of one atom take as much memory as those of about 30 pairs of atoms.
 """
 
 MALLOC_OPTIONS = {-1: 2**31 - 1, -2: 64 * 2**20, -3: 32 * 2**20}
@@ -133,7 +133,7 @@ def shares(batch, number):
 def chunks(batch):
     """Slices of a batch, each of about `CHUNK_SIZE`."""
     num_molecules, num_atoms = batch.charges.shape
-    wanted = num_molecules * num_atoms * (num_atoms + 20) / CHUNK_SIZE[device_of(batch.positions)]
+    wanted = num_molecules * num_atoms * (num_atoms + 30) / CHUNK_SIZE[device_of(batch.positions)]
     return _slices(num_molecules, min(num_molecules, max(1, round(wanted))))
 
 
