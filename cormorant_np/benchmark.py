@@ -119,6 +119,16 @@ def milliseconds(function, pool, repeats):
     return sorted(times)
 
 
+def milliseconds_in_turns(functions, repeats, rounds=4):
+    """The same for several functions with their pools, a few calls of each in turns: a ratio of two then says something
+    of the functions, and not of what else the machine did meanwhile."""
+    times = [[] for _ in functions]
+    for _ in range(rounds):
+        for of_one, (function, pool) in zip(times, functions, strict=True):
+            of_one.extend(milliseconds(function, pool, max(1, repeats // rounds)))
+    return [sorted(of_one) for of_one in times]
+
+
 def profile_parts(step, repeats):
     """Milliseconds of each of `PARTS` in one step on one thread, (forward, backward)."""
     with workers(1) as pool:
@@ -178,13 +188,10 @@ def measure(options):
     """All numbers of the benchmark, a dict."""
     check_device(options.device)
     step, energies, forces = make_functions(options)
-    with workers(options.threads, options.device) as pool:
-        steps = milliseconds(step, pool, options.repeats)
-        energies_ms = median(milliseconds(energies, pool, options.repeats))
-        forces_ms = median(milliseconds(forces, pool, options.repeats))
+    with workers(options.threads, options.device) as pool, workers(1) as alone:
+        functions = [(step, pool), (step, alone), (energies, pool), (forces, pool)]
+        steps, one_thread, energies_ms, forces_ms = milliseconds_in_turns(functions, options.repeats)
         peak = matrix_product_peak(pool, to_device(np.zeros(1, options.dtype), options.device))
-    with workers(1) as pool:
-        one_thread_ms = median(milliseconds(step, pool, options.repeats))
     charges = charges_of(options)
     sizes = network(options), options.batch_size, len(charges)
     operations = sum(count_operations(*sizes).values())
@@ -194,9 +201,9 @@ def measure(options):
         "step_ms": step_ms,
         "step_ms_min": steps[0],
         "step_ms_max": steps[-1],
-        "one_thread_step_ms": one_thread_ms,
-        "energies_ms": energies_ms,
-        "energies_and_forces_ms": forces_ms,
+        "one_thread_step_ms": median(one_thread),
+        "energies_ms": median(energies_ms),
+        "energies_and_forces_ms": median(forces_ms),
         "parts_ms_one_thread": profile_parts(step, max(1, options.repeats // 4)),
         "operations": operations,
         "peak_gflops": peak / 1e9,
