@@ -287,8 +287,8 @@ def report(result):
         f"energies and forces         {result['energies_and_forces_ms']:7.1f} ms",
         f"{result['operations'] / 1e9:.2f} GFLOP a step; at the {result['peak_gflops']:.0f} GFLOP/s of large matrix "
         f"products they would take {result['floor_ms']:.1f} ms, {result['times_the_floor']:.2f} times less",
-        f"{result['operations_as_printed'] / 1e9:.2f} GFLOP for every ordered pair and every path, as the equations are "
-        f"printed: {result['times_the_floor_as_printed']:.2f} times less",
+        f"{result['operations_as_printed'] / 1e9:.2f} GFLOP as the equations are printed, for every ordered pair and "
+        f"every path: {result['times_the_floor_as_printed']:.2f} times less",
         f"arrays of a step {result['memory_mb']:.0f} MB",
         f"QM9's network on its sample {result['qm9_step_ms']:7.1f} ms a step, {result['qm9_padding']:.1%} padding",
         *(f"{name} in a step: {number}" for name, number in result["array_module_counts"].items()),

@@ -115,7 +115,7 @@ def coupling(l_in, l_sh, l_out, order, dtype, device):
 
 
 def _real_form(matrix):
-    """A sparse complex matrix as a real one with twice as many rows and columns, see `real_form`; zeros are left out."""
+    """A sparse complex matrix as a real one of twice as many rows and columns, see `real_form`, without zeros."""
     twice = scipy.sparse.kron(matrix.real, [[1, 0], [0, 1]]) + scipy.sparse.kron(matrix.imag, [[0, -1], [1, 0]])
     twice = scipy.sparse.csr_matrix(twice)
     twice.eliminate_zeros()
