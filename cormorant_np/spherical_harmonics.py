@@ -12,7 +12,6 @@ from functools import cache
 from math import sqrt
 
 import numpy as np
-import scipy.linalg
 
 from cormorant_np.backend import device_of, get_array_module, to_device
 from cormorant_np.so3_vector import block, num_l
@@ -126,7 +125,8 @@ def real_sh(vectors, l_max):
 
 def to_real(y):
     """The real harmonics U Y of complex ones Y, ((L+1)², ...)."""
-    return (_all_real_from_complex(len(y), y.dtype.name, device_of(y)) @ y.reshape(len(y), -1)).real.reshape(y.shape)
+    u = _all_real_from_complex(len(y), y.dtype.name, device_of(y))
+    return (u @ y.reshape(len(y), -1)).real.reshape(y.shape)
 
 
 def to_real_backward(d_real):
@@ -153,8 +153,10 @@ def real_from_complex(l):
 @cache
 def _all_real_from_complex(num_rows, dtype, device):
     """U of all ℓ along the diagonal, (num_rows, num_rows)."""
-    blocks = [real_from_complex(l) for l in range(round(num_rows**0.5))]
-    return to_device(scipy.linalg.block_diag(*blocks).astype(dtype), device)
+    u = np.zeros((num_rows, num_rows), dtype)
+    for l in range(num_l(u)):
+        u[block(l), block(l)] = real_from_complex(l)
+    return to_device(u, device)
 
 
 def normalise(vectors):
