@@ -23,7 +23,14 @@ import scipy
 from tqdm import tqdm
 
 from cormorant_np import data, model, training
-from cormorant_np.backend import array_counts, check_device, choose_device, synchronise, to_device
+from cormorant_np.backend import (
+    array_counts,
+    check_device,
+    choose_device,
+    processes_for,
+    synchronise,
+    to_device,
+)
 from cormorant_np.config import Config
 from cormorant_np.errors import UserError, run_command
 from cormorant_np.operations import count_operations, matrix_product_peak
@@ -277,7 +284,8 @@ def scaling(options):
 
 def report(result):
     """The result for people."""
-    threads, one = f"{result['threads']} threads", result["one_thread_step_ms"]
+    threads = f"{result['threads']} thread" + "s" * (result["threads"] > 1)
+    one = result["one_thread_step_ms"]
     lines = [
         f"{result['atoms']} atoms, batch {result['batch_size']}, {result['num_channels']} channels, l_max "
         f"{result['l_max']}, {result['dtype']} on {result['device']}: {result['machine']}",
@@ -320,6 +328,7 @@ def main(arguments=None):
     parser.add_argument("--out", default=".", help="folder for the plot of --scaling")
     options = parser.parse_args(arguments)
     options.device = choose_device(options.device)
+    options.threads = processes_for(options.device, options.threads)
     if options.vs or options.scaling:
         print(json.dumps(compare(options) if options.vs else scaling(options)))
         return 0
