@@ -126,8 +126,8 @@ def aggregate_forward(edges, directions, features, out):
     """Σ_{j∈N(i)} G_p,ij F_q,j for all components p and q (S5, item 1), with G of one ℓ after the other (S3).
 
     For every p, channel and molecule it is a product of matrices, F G with (q, j) and (j, i). In real form, G has its
-    real part above its imaginary part, and F is a real matrix of twice as many rows and columns. All of G would not
-    fit the cache; what is made of it at once does, and the backward pass makes it anew.
+    real part above its imaginary part, and F is a real matrix of twice as many rows and columns. G as a whole would
+    not fit the cache. One ℓ of it does, and is made anew in the backward pass.
 
     Parameters
     ----------
