@@ -23,14 +23,7 @@ import scipy
 from tqdm import tqdm
 
 from cormorant_np import data, model, training
-from cormorant_np.backend import (
-    array_counts,
-    check_device,
-    choose_device,
-    processes_for,
-    synchronise,
-    to_device,
-)
+from cormorant_np.backend import array_counts, check_device, choose_device, synchronise, to_device
 from cormorant_np.config import Config
 from cormorant_np.errors import UserError, run_command
 from cormorant_np.operations import count_operations, matrix_product_peak
@@ -218,11 +211,12 @@ def measure(options):
         "times_the_floor": step_ms * peak / (1000 * operations),
         "operations_as_printed": as_printed,
         "times_the_floor_as_printed": step_ms * peak / (1000 * as_printed),
-        "memory_mb": peak_memory(step, options.threads),
+        "memory_mb": peak_memory(step, pool.number),
         **qm9_steps(options),
         "array_module_counts": counted_operations(step),
         "atoms": len(charges),
         **{name: getattr(options, name) for name in SETTINGS},
+        "threads": pool.number,
         "python": platform.python_version(),
         "numpy": np.__version__,
         "scipy": scipy.__version__,
@@ -230,7 +224,7 @@ def measure(options):
     }
 
 
-SETTINGS = ("molecule", "batch_size", "num_channels", "l_max", "dtype", "device", "threads")
+SETTINGS = ("molecule", "batch_size", "num_channels", "l_max", "dtype", "device")
 
 
 def _processor():
@@ -328,7 +322,6 @@ def main(arguments=None):
     parser.add_argument("--out", default=".", help="folder for the plot of --scaling")
     options = parser.parse_args(arguments)
     options.device = choose_device(options.device)
-    options.threads = processes_for(options.device, options.threads)
     if options.vs or options.scaling:
         print(json.dumps(compare(options) if options.vs else scaling(options)))
         return 0

@@ -16,6 +16,7 @@ import scipy.sparse
 
 from cormorant_np.backend import to_device
 from cormorant_np.pairs import pair_indices
+from cormorant_np.real_form import real_matrix
 from cormorant_np.spherical_harmonics import real_from_complex
 
 
@@ -116,8 +117,9 @@ def coupling(l_in, l_sh, l_out, order, dtype, device):
 
 def _real_form(matrix):
     """A sparse complex matrix as a real one of twice as many rows and columns, see `real_form`, without zeros."""
-    twice = scipy.sparse.kron(matrix.real, [[1, 0], [0, 1]]) + scipy.sparse.kron(matrix.imag, [[0, -1], [1, 0]])
-    twice = scipy.sparse.csr_matrix(twice)
+    blocks = real_matrix(matrix.data[:, None], 0)[..., 0]
+    shape = tuple(2 * n for n in matrix.shape)
+    twice = scipy.sparse.bsr_matrix((blocks, matrix.indices, matrix.indptr), shape=shape).tocsr()
     twice.eliminate_zeros()
     return twice
 

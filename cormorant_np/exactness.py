@@ -16,7 +16,7 @@ from cormorant_np.gradient_check import gradient_error
 from cormorant_np.model import backward, features, forward, num_parameters
 from cormorant_np.optimizer import flatten, unflatten
 from cormorant_np.rotation import random_rotation, rotate
-from cormorant_np.so3_vector import block, num_l
+from cormorant_np.so3_vector import block, num_l, parity
 
 LIMITS = {"parameter gradients": 1e-6, "position gradients": 1e-6, "covariance": 1e-9, "invariance": 1e-9}
 NUM_ROTATIONS = 3
@@ -188,8 +188,7 @@ def parity_errors(params, batch, config, device="cpu"):
     """
     mirrored = batch._replace(positions=-batch.positions)
     before, after = (activations(params, one, config, device) for one in (batch, mirrored))
-    signs = [np.concatenate([np.full(2 * l + 1, (-1.0) ** l) for l in range(l_max + 1)]) for l_max in config.l_max]
-    pairs = zip(after, before, signs, strict=True)
-    by_layer = [max(errors_by_l(a, sign[:, None, None, None] * b)) for a, b, sign in pairs]
+    pairs = zip(after, before, strict=True)
+    by_layer = [max(errors_by_l(a, parity(b)[:, None, None, None] * b)) for a, b in pairs]
     mirrored_energies, own = (energies(params, one, config, device) for one in (mirrored, batch))
     return {"features": by_layer, "energy": relative_error(mirrored_energies, own)}

@@ -112,15 +112,14 @@ def message_passing_forward(params, atom_features, geometry, config):
     messages = (spread(weights) * atom_features[:, :, :, None]).sum(axis=2)
     hidden = xp.concatenate([messages, atom_features])
     y, mlp_cache = mlp_forward(params, "input.mlp", hidden, config.negative_slope)
-    y = y * geometry.atoms
-    return (y[0::2] + 1j * y[1::2])[None], (atom_features, weights_cache, mlp_cache, geometry, config)
+    parts = (y * geometry.atoms).reshape(-1, 2, *geometry.atoms.shape)
+    return join(parts, 1)[None], (atom_features, weights_cache, mlp_cache, geometry, config)
 
 
 def message_passing_backward(d_features, cache):
     """Of real and imaginary part; then the MLP; then dμ_ij = Σ dm_i F̃_j for the message m_i = Σ_j μ_ij F̃_j."""
     atom_features, weights_cache, mlp_cache, geometry, config = cache
-    xp = get_array_module(d_features)
-    d_y = xp.stack([d_features[0].real, d_features[0].imag], axis=1).reshape(-1, *geometry.atoms.shape)
+    d_y = split(d_features[0], 1).reshape(-1, *geometry.atoms.shape)
     grads, d_hidden = mlp_backward(d_y * geometry.atoms, mlp_cache)
     d_messages = d_hidden[: len(atom_features)]
     d_weights = spread_backward(d_messages[:, :, None, :] * atom_features[:, :, :, None])

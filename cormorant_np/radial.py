@@ -2,9 +2,8 @@
 
 import math
 
-import numpy as np
-
 from cormorant_np.backend import get_array_module
+from cormorant_np.real_form import as_complex
 
 
 def radial_forward(kappa, phi, geometry, config):
@@ -37,10 +36,8 @@ def radial_forward(kappa, phi, geometry, config):
     powers = _inverse_powers(geometry, config.max_power)
     sines = xp.sin(phase)
     real, imaginary = _channels(powers * sines[:, :, None], config)
-    eta = xp.empty((len(kappa), config.num_radial, *r.shape), dtype=np.result_type(r.dtype, np.complex64))
-    eta.real = real.reshape(eta.shape)
-    eta.imag = imaginary.reshape(eta.shape)
-    return eta, (kappa, phase, powers, sines, geometry, config)
+    shape = (len(kappa), config.num_radial, *r.shape)
+    return as_complex(real.reshape(shape), imaginary.reshape(shape)), (kappa, phase, powers, sines, geometry, config)
 
 
 def radial_backward(d_eta, cache):

@@ -76,7 +76,7 @@ def solid_sh_backward(d_solid, solid):
     xp = get_array_module(solid)
     d_vectors = xp.zeros((3, *solid.shape[1:]), dtype=solid.real.dtype)
     dx, dy, dz = (d_vectors[k, ...] for k in range(3))
-    for l in range(1, _l_max(solid) + 1):
+    for l in range(1, num_l(solid)):
         lower = solid[block(l - 1)].conj()
         for m in range(-l, l + 1):
             d = d_solid[l * l + l + m]
@@ -131,7 +131,8 @@ def to_real(y):
 
 def to_real_backward(d_real):
     """dY = U† dY_real."""
-    u = _all_real_from_complex(len(d_real), _complex_dtype(d_real).name, device_of(d_real))
+    dtype = np.result_type(d_real.dtype, np.complex64).name
+    u = _all_real_from_complex(len(d_real), dtype, device_of(d_real))
     return (u.conj().T @ d_real.reshape(len(d_real), -1)).reshape(d_real.shape)
 
 
@@ -177,18 +178,10 @@ def normalise_backward(d_unit, d_length, unit, length):
 def complex_sh_backward(d_y, vectors):
     """Gradient of `complex_sh` by the vectors: through the solid harmonics of the unit vector, then through v / |v|."""
     unit, length = normalise(vectors)
-    d_unit = solid_sh_backward(d_y, solid_sh(unit, _l_max(d_y)))
+    d_unit = solid_sh_backward(d_y, solid_sh(unit, num_l(d_y) - 1))
     return normalise_backward(d_unit, get_array_module(length).zeros_like(length), unit, length)
 
 
 def real_sh_backward(d_y, vectors):
     """Gradient of `real_sh` by the vectors."""
     return complex_sh_backward(to_real_backward(d_y), vectors)
-
-
-def _l_max(y):
-    return num_l(y) - 1
-
-
-def _complex_dtype(x):
-    return np.result_type(x.dtype, np.complex64)

@@ -32,7 +32,7 @@ def vertex_network_forward(edges, directions, features, matrices, coupling):
     """
     xp = get_array_module(features)
     products = xp.empty((coupling.matrix.shape[1] // 2, 2, *features.shape[1:]), dtype=features.real.dtype)
-    aggregate, identity, square = _parts(products, len(edges) ** 2, len(features))
+    aggregate, identity, square = _parts(products, len(features))
     aggregate_cache = aggregate_forward(edges, directions, features, out=aggregate)
     split(features, 1, out=identity)
     split(square_forward(features), 1, out=square)
@@ -49,18 +49,18 @@ def vertex_network_backward(d_new_features, cache, positions=True):
     aggregate_cache, features, coupling, mix_cache = cache
     d_paths, d_matrices = mix_backward(d_new_features, mix_cache)
     d_products = couple_backward(d_paths, coupling)
-    num_sh = len(aggregate_cache[0]) ** 2
-    d_aggregate, d_identity, d_square = _parts(d_products, num_sh, len(features))
+    d_aggregate, d_identity, d_square = _parts(d_products, len(features))
     d_edges, d_directions, d_features = aggregate_backward(d_aggregate, aggregate_cache, positions)
     d_features += join(d_identity, 1)
     d_features += square_backward(join(d_square, 1), features)
     return d_edges, d_directions, d_features, d_matrices
 
 
-def _parts(products, num_sh, num_in):
+def _parts(products, num_in):
     """Views of X: Σ_j G_p F_q as (p, q, 2, C, B, N), then F, then F_p F_q with p ≤ q."""
-    aggregate, rest = products[: num_sh * num_in], products[num_sh * num_in :]
-    return aggregate.reshape(num_sh, num_in, *products.shape[1:]), rest[:num_in], rest[num_in:]
+    num_rest = num_in + num_in * (num_in + 1) // 2
+    aggregate, rest = products[:-num_rest], products[-num_rest:]
+    return aggregate.reshape(-1, num_in, *products.shape[1:]), rest[:num_in], rest[num_in:]
 
 
 def directions_forward(harmonics):
