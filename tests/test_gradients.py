@@ -65,6 +65,11 @@ def molecules(config):
     return batch, geometry.geometry_forward(batch.charges, batch.positions, config)[0]
 
 
+def without_cache(forward, backward):
+    """Functions of one array that need no cache, as the checks want them."""
+    return lambda x: (forward(x), None), lambda d, _: backward(d)
+
+
 @check_of("spherical_harmonics.solid_sh_backward")
 def solid_sh(config, rng):
     def forward(vectors):
@@ -103,13 +108,8 @@ def real_sh(config, rng):
 
 @check_of("spherical_harmonics.to_real_backward")
 def to_real(config, rng):
-    def forward(y):
-        return spherical_harmonics.to_real(y), None
-
-    def backward(d, _):
-        return spherical_harmonics.to_real_backward(d)
-
-    return forward, backward, [random_complex(rng, 16, 5)]
+    functions = without_cache(spherical_harmonics.to_real, spherical_harmonics.to_real_backward)
+    return *functions, [random_complex(rng, 16, 5)]
 
 
 @check_of("geometry.geometry_backward")
@@ -130,27 +130,20 @@ def geometry_of_positions(config, rng):
 @check_of("pairs.gather_backward")
 def gather(config, rng):
     j, i = np.triu_indices(N)
-
-    def backward(d, _):
-        return pairs.gather_backward(d)
-
-    return lambda x: (x[..., j, i], None), backward, [random_complex(rng, 3, B, N, N)]
+    return *without_cache(lambda x: x[..., j, i], pairs.gather_backward), [random_complex(rng, 3, B, N, N)]
 
 
 @check_of("pairs.spread_backward")
 def spread(config, rng):
-    def backward(d, _):
-        return pairs.spread_backward(d)
-
-    return lambda x: (pairs.spread(x), None), backward, [random_complex(rng, 3, B, P)]
+    return *without_cache(pairs.spread, pairs.spread_backward), [random_complex(rng, 3, B, P)]
 
 
 @check_of("real_form.real_matrix_backward")
 def real_matrix(config, rng):
-    def backward(d, _):
-        return real_form.real_matrix_backward(d, 1)
-
-    return lambda z: (real_form.real_matrix(z, 1), None), backward, [random_complex(rng, 2, 3, 4, 5)]
+    functions = without_cache(
+        lambda z: real_form.real_matrix(z, 1), lambda d: real_form.real_matrix_backward(d, 1)
+    )
+    return *functions, [random_complex(rng, 2, 3, 4, 5)]
 
 
 @check_of("radial.radial_backward")
@@ -215,13 +208,8 @@ def edges(config, rng):
 
 @check_of("vertex_network.directions_backward")
 def directions(config, rng):
-    def forward(harmonics):
-        return vertex_network.directions_forward(harmonics), None
-
-    def backward(d, _):
-        return vertex_network.directions_backward(d)
-
-    return forward, backward, [random_complex(rng, 9, B, P)]
+    functions = without_cache(vertex_network.directions_forward, vertex_network.directions_backward)
+    return *functions, [random_complex(rng, 9, B, P)]
 
 
 @check_of("vertex_network.edge_to_vertex_backward")
