@@ -22,28 +22,30 @@ import numpy as np
 import scipy
 from tqdm import tqdm
 
-from cormorant_np import data, model, training
+from cormorant_np import data
 from cormorant_np.backend import array_counts, check_device, choose_device, synchronise, to_device
 from cormorant_np.config import Config
 from cormorant_np.errors import UserError, run_command
-from cormorant_np.operations import count_operations, matrix_product_peak
-from cormorant_np.optimizer import amsgrad_step, flatten, init_state, unflatten
-from cormorant_np.parallel import loss_and_gradient, predict, predict_with_forces, workers
-from cormorant_np.plots import plot_scaling
-from cormorant_np.problem import prepare
-from cormorant_np.train import new_settings
+from cormorant_np.network.parameters import flatten, init_params, layout, unflatten
+from cormorant_np.training import loop
+from cormorant_np.training.operations import count_operations, matrix_product_peak
+from cormorant_np.training.optimizer import amsgrad_step, init_state
+from cormorant_np.training.parallel import loss_and_gradient, predict, predict_with_forces, workers
+from cormorant_np.training.plots import plot_scaling
+from cormorant_np.training.problem import epoch_batches, prepare
+from cormorant_np.training.settings import new_settings
 
 CHARGES = {
     "ethanol": [6, 6, 8] + [1] * 6,
     "aspirin": [6] * 9 + [8] * 4 + [1] * 8,
 }
-PARTS = {
+PARTS_OF_A_STEP = {
     "weights": "arrange_{}",
     "geometry": "geometry_{}",
     "radial functions": "radial_{}",
     "mask": "mask_{}",
     "edge network": "edge_network_{}",
-    "directions": "directions_{}",
+    "real harmonics": "real_harmonics_{}",
     "aggregation": "aggregate_{}",
     "- of it, edge to vertex": "edge_to_vertex_{}",
     "square": "square_{}",
@@ -88,22 +90,22 @@ def make_functions(options):
     host = data.make_batch(np.tile(charges, (options.batch_size, 1)), positions, config, options.dtype)
     batch = data.batch.to_device(host, options.device)
     targets = to_device(rng.standard_normal(options.batch_size).astype(options.dtype), options.device)
-    like = model.init_params(config, rng, np.dtype(options.dtype))
-    vector = to_device(flatten(like), options.device)
+    vector = to_device(flatten(init_params(config, rng, np.dtype(options.dtype))), options.device)
+    kinds = layout(config)
     state = init_state(vector)
 
     def step(pool):
         nonlocal vector, state
-        _, gradient, _ = loss_and_gradient(unflatten(vector, like), batch, targets, config, pool)
+        _, gradient, _ = loss_and_gradient(vector, batch, targets, config, pool)
         vector, state = amsgrad_step(vector, gradient, state)
         synchronise(vector)
         return vector
 
     def energies(pool):
-        synchronise(predict(unflatten(vector, like), batch, config, pool))
+        synchronise(predict(unflatten(vector, kinds), batch, config, pool))
 
     def forces(pool):
-        synchronise(predict_with_forces(unflatten(vector, like), batch, config, pool)[1])
+        synchronise(predict_with_forces(unflatten(vector, kinds), batch, config, pool)[1])
 
     return step, energies, forces
 
@@ -130,7 +132,7 @@ def milliseconds_in_turns(functions, repeats, rounds=4):
 
 
 def profile_parts(step, repeats):
-    """Milliseconds of each of `PARTS` in one step on one thread, (forward, backward)."""
+    """Milliseconds of each of `PARTS_OF_A_STEP` in one step on one thread, (forward, backward)."""
     with workers(1) as pool:
         step(pool)
         profile = cProfile.Profile()
@@ -141,7 +143,8 @@ def profile_parts(step, repeats):
     spent = {}
     for (_, _, name), (_, _, _, cumulative, _) in pstats.Stats(profile).stats.items():
         spent[name] = spent.get(name, 0) + 1000 * cumulative / repeats
-    parts = {part: [spent.get(name.format(way), 0) for way in ("forward", "backward")] for part, name in PARTS.items()}
+    ways = ("forward", "backward")
+    parts = {part: [spent.get(name.format(way), 0) for way in ways] for part, name in PARTS_OF_A_STEP.items()}
     parts["optimiser"] = [0, sum(spent[name] for name in ("flatten", "unflatten", "amsgrad_step"))]
     return parts
 
@@ -170,13 +173,13 @@ def qm9_steps(options):
     names = ("batch_size", "num_channels", "l_max", "dtype", "device", "threads")
     settings = new_settings({"dataset": "qm9-sample", **{name: getattr(options, name) for name in names}})
     problem = prepare(settings)
-    state, like = training.start(settings, problem)
-    batches = training.epoch_batches(problem, settings, epoch=0)
+    state = loop.start(settings, problem)
+    batches = epoch_batches(problem, settings, epoch=0)
     upcoming = cycle(batches)
 
     def step(pool):
         nonlocal state
-        state = training.train_step(state, like, next(upcoming), problem, settings, pool)
+        state = loop.train_step(state, next(upcoming), problem, settings, pool)
         synchronise(state.vector)
 
     with workers(options.threads, options.device) as pool:

@@ -13,14 +13,15 @@ from pathlib import Path
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from cormorant_np import data, plots, run_directory
+from cormorant_np import data
 from cormorant_np.backend import check_device, choose_device
 from cormorant_np.config import CONVENTIONS, Config
 from cormorant_np.errors import UserError, run_command
 from cormorant_np.exactness import report
-from cormorant_np.gain import format_table, parse_gain, tune_gain
 from cormorant_np.model import init_params
-from cormorant_np.problem import layers
+from cormorant_np.training import plots, run_directory
+from cormorant_np.training.gain import format_table, parse_gain, tune_gain
+from cormorant_np.training.problem import layers
 
 PRESETS = {"md17": Config.md17, "qm9": Config.qm9}
 NUM_MOLECULES = 3

@@ -4,6 +4,12 @@ from dataclasses import dataclass
 
 from cormorant_np.errors import UserError
 
+CUTOFF, WIDTH = 1.73, 0.2
+"""In Å: where soft masks start, r_c and w, and where the released code's messages of QM9 end, and how softly."""
+
+MIN_WIDTH = 1e-3
+"""In Å: the smallest |w| of a mask with `clamp_cutoffs`."""
+
 CONVENTIONS = {
     "supplement": {
         "solid_harmonics": False,

@@ -11,10 +11,9 @@ from cormorant_np.backend import to_device, to_host
 from cormorant_np.data.batch import Batch
 from cormorant_np.data.batch import to_device as batch_to_device
 from cormorant_np.errors import UserError
-from cormorant_np.gain import activation_means
 from cormorant_np.gradient_check import gradient_error
 from cormorant_np.model import backward, features, forward, num_parameters
-from cormorant_np.optimizer import flatten, unflatten
+from cormorant_np.network.parameters import flatten, layout, unflatten
 from cormorant_np.rotation import random_rotation, rotate
 from cormorant_np.so3_vector import block, num_l, parity
 
@@ -59,13 +58,13 @@ def report(params, batch, config, rng, device="cpu"):
     covariance = covariance_errors(params, batch, config, rng, device)
     invariance = invariance_errors(params, batch, config, rng, device)
     largest = {
-        "parameter gradients": max(gradients[part] for part in parts(params)),
+        "parameter gradients": max(gradients[name] for name in groups(params)),
         "position gradients": gradients["positions"],
         "covariance": max(max(errors) for errors in covariance),
         "invariance": max(invariance.values()),
     }
     return {
-        "parameters": {part: num_parameters(group) for part, group in parts(params).items()},
+        "parameters": {name: num_parameters(group) for name, group in groups(params).items()},
         "gradients": gradients,
         "covariance": covariance,
         "invariance": invariance,
@@ -90,19 +89,31 @@ def _uploaded(params, batch, device):
     return {name: to_device(p, device) for name, p in params.items()}, batch_to_device(batch, device)
 
 
-def parts(params):
+def groups(params):
     """The parameters grouped by what they are, over all layers and ℓ: `edge.weight` holds every edge weight."""
-    groups = {}
+    by_kind = {}
     for name, p in params.items():
         words = [word for word in name.removeprefix("layers.").split(".") if not word.isdecimal()]
-        groups.setdefault(".".join(words), {})[name] = p
-    return groups
+        by_kind.setdefault(".".join(words), {})[name] = p
+    return by_kind
+
+
+def activation_means(params, batch, config):
+    """The mean of |F^s| over the atoms, channels, ℓ and m of a batch (section 1.6), for every layer s = 1..S.
+
+    Returns
+    -------
+    (S,) float64
+    """
+    num_atoms = float((batch.charges > 0).sum())
+    per_atom = num_atoms * config.num_channels
+    return np.array([float(abs(f).sum()) / (per_atom * len(f)) for f in features(params, batch, config)])
 
 
 def gradient_errors(params, batch, config, rng, device="cpu"):
-    """Relative error of `backward` against finite differences, for each part of the parameters and for positions.
+    """Relative error of `backward` against finite differences, for each group of parameters and for positions.
 
-    The derivative is that of a random combination of the energies, in a random direction of all the part's numbers. A
+    The derivative is that of a random combination of the energies, in a random direction of all the group's numbers. A
     long step is wrong where the energies curve and a short one loses digits, so several steps are tried and the
     smallest error counts: a wrong derivative disagrees with all of them.
     """
@@ -113,8 +124,8 @@ def gradient_errors(params, batch, config, rng, device="cpu"):
     def of_positions(positions):
         return float(weights @ energies(params, batch._replace(positions=positions), config, device))
 
-    def of_part(vector, part):
-        return float(weights @ energies(params | unflatten(vector, part), batch, config, device))
+    def of_group(vector, kinds):
+        return float(weights @ energies(params | unflatten(vector, kinds), batch, config, device))
 
     def error(function, x, gradient):
         smallest = np.inf
@@ -124,10 +135,11 @@ def gradient_errors(params, batch, config, rng, device="cpu"):
                 break
         return float(smallest)
 
-    errors = {}
-    for name, part in parts(params).items():
-        gradient = flatten({key: to_host(grads[key]) for key in part})
-        errors[name] = error(partial(of_part, part=part), flatten(part), gradient)
+    errors, kinds = {}, layout(config)
+    for name, group in groups(params).items():
+        gradient = flatten({key: to_host(grads[key]) for key in group})
+        function = partial(of_group, kinds={key: kinds[key] for key in group})
+        errors[name] = error(function, flatten(group), gradient)
     errors["positions"] = error(of_positions, batch.positions, to_host(d_positions))
     return errors
 

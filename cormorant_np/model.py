@@ -1,129 +1,33 @@
-"""The whole network (S1): parameters, forward, backward, energies and forces."""
+"""The whole network (S1), fast, for a batch: forward, backward, energies and forces. `plain` is the same, plainly."""
 
 from typing import NamedTuple
 
-import numpy as np
-
 from cormorant_np.backend import get_array_module
-from cormorant_np.edge_network import edge_network_backward, edge_network_forward
-from cormorant_np.geometry import geometry_backward, geometry_forward
-from cormorant_np.input_network import input_network_backward, input_network_forward
-from cormorant_np.output_network import (
+from cormorant_np.network.arrangement import arrange_backward, arrange_forward, layer_coupling
+from cormorant_np.network.edge_network import edge_network_backward, edge_network_forward
+from cormorant_np.network.geometry import pair_functions_backward, pair_functions_forward
+from cormorant_np.network.input_network import input_network_backward, input_network_forward
+from cormorant_np.network.output_network import (
     invariants_backward,
     invariants_forward,
     output_network_backward,
     output_network_forward,
 )
-from cormorant_np.radial import mask_backward, mask_forward, radial_backward, radial_forward
-from cormorant_np.vertex_network import (
-    directions_backward,
-    directions_forward,
-    vertex_network_backward,
-    vertex_network_forward,
-)
-from cormorant_np.weights import arrange_backward, arrange_forward, layer_coupling, num_edge_columns, num_paths
+from cormorant_np.network.parameters import init_params, layout, num_parameters
+from cormorant_np.network.vertex_network import vertex_network_backward, vertex_network_forward
 
-START_CUTOFF, START_WIDTH = 1.73, 0.2  # Å, as in the released code
+__all__ = ["backward", "energy_and_forces", "features", "forward", "init_params", "num_parameters"]
 
 
-def init_params(config, rng, dtype=np.float32):
-    """Random parameters, a flat dict of arrays on the host.
+class Cache(NamedTuple):
+    """What the backward pass needs of a forward pass: caches of the parts; `features` and `layers` are lists over s."""
 
-    Weights of Clebsch-Gordan layers start as section 1.6 says, with g = `config.gain`:
-
-        W_ℓ ~ U(-1, 1) g / (τ_in + τ_out),    τ_in and τ_out the numbers of incoming and outgoing channels,
-
-    real and imaginary part alike, in vertex and edge networks. With `released_initialisation`, vertex weights are
-    U(-1, 1) g / max(τ_in, τ_out) and edge weights N(0, 1) / max(τ_in, τ_out). The linear input and output start
-    uniformly in ±1/sqrt(columns). The supplement is silent on these, and on the radial functions and cutoffs, which
-    start as in the released code.
-
-    Parameters
-    ----------
-    config : Config
-    rng : numpy.random.Generator
-    dtype : of the real numbers, float32 or float64
-    """
-    params = _init_input(config, rng)
-    for s in range(config.num_layers):
-        params |= _init_layer(config, s, rng)
-    params |= _init_output(config, rng)
-    complex_dtype = np.result_type(dtype, np.complex64)
-    return {name: p.astype(complex_dtype if np.iscomplexobj(p) else dtype) for name, p in params.items()}
-
-
-def _init_input(config, rng):
-    c, num_features = config.num_channels, 3 * len(config.species)
-    if not config.message_passing_input:
-        scale = 1 / np.sqrt(num_features)
-        return {"input.weight": _uniform(rng, (c, num_features), scale), "input.bias": _uniform(rng, (c,), scale)}
-    if config.filtered_messages:
-        params = _init_radial("input", config)
-        columns = 2 * config.num_radial
-        params["input.filter.weight"], params["input.filter.bias"] = _init_linear(rng, num_features, columns)
-    else:
-        params = {"input.cutoff": np.full(1, START_CUTOFF), "input.width": np.full(1, START_WIDTH)}
-    return params | _init_mlp(rng, "input.mlp", 2 * num_features, config.num_hidden, 2 * c)
-
-
-def _init_output(config, rng):
-    num_scalars = sum(config.num_scalars(s) for s in range(config.num_layers))
-    if not config.mlp_output:
-        weight, bias = _init_linear(rng, 1, num_scalars)
-        return {"output.weight": weight[0], "output.bias": bias}
-    hidden, intermediate = config.num_hidden, config.num_intermediate
-    return _init_mlp(rng, "output.mlp1", num_scalars, hidden, intermediate) | _init_mlp(
-        rng, "output.mlp2", intermediate, hidden, 1
-    )
-
-
-def _init_linear(rng, rows, columns):
-    """Weight and bias, uniform in ±1/sqrt(columns)."""
-    return rng.uniform(-1, 1, (rows, columns)) / np.sqrt(columns), rng.uniform(-1, 1, rows) / np.sqrt(columns)
-
-
-def _init_mlp(rng, name, num_in, num_hidden, num_out):
-    params = {}
-    params[f"{name}.weight.0"], params[f"{name}.bias.0"] = _init_linear(rng, num_hidden, num_in)
-    params[f"{name}.weight.1"], params[f"{name}.bias.1"] = _init_linear(rng, num_out, num_hidden)
-    return params
-
-
-def _init_radial(name, config):
-    n = config.num_frequencies
-    phi = np.full((2, n), np.pi / 2)
-    phi[0, 1:] = 0
-    return {f"{name}.radial.kappa": np.tile(np.arange(n, dtype=float), (2, 1)), f"{name}.radial.phi": phi}
-
-
-def _init_layer(config, s, rng):
-    c, layer = config.num_channels, f"layers.{s}"
-    params = _init_radial(layer, config)
-    params[f"{layer}.edge.cutoff"] = np.full(c, START_CUTOFF)
-    params[f"{layer}.edge.width"] = np.full(c, START_WIDTH)
-    for l in range(config.l_max_sh[s] + 1):
-        params[f"{layer}.edge.weight.{l}"] = _edge_weight(config, rng, (c, num_edge_columns(config, s, l)))
-    for l in range(config.l_max[s] + 1):
-        columns = num_paths(config, s, l) * c
-        scale = config.gain / (max(columns, c) if config.released_initialisation else columns + c)
-        params[f"{layer}.vertex.weight.{l}"] = _uniform(rng, (c, columns), scale)
-    return params
-
-
-def _edge_weight(config, rng, shape):
-    if config.released_initialisation:
-        return (rng.normal(size=shape) + 1j * rng.normal(size=shape)) / max(shape)
-    return _uniform(rng, shape, config.gain / sum(shape))
-
-
-def _uniform(rng, shape, scale):
-    """Complex numbers whose real and imaginary parts are uniform in ±scale."""
-    return scale * (rng.uniform(-1, 1, shape) + 1j * rng.uniform(-1, 1, shape))
-
-
-def num_parameters(params):
-    """Number of real parameters: a complex weight counts two."""
-    return sum(p.size * (2 if np.issubdtype(p.dtype, np.complexfloating) else 1) for p in params.values())
+    config: object
+    pairs: tuple
+    input: tuple
+    features: list
+    layers: list
+    output: tuple
 
 
 def forward(params, batch, config):
@@ -140,102 +44,64 @@ def forward(params, batch, config):
     energy : (B,) real, in the units of the training targets
     cache
     """
-    energy, cache = arranged_forward(arrange_forward(params, config), batch, config)
-    return energy, (cache, list(params))
+    xp = get_array_module(batch.positions)
+    weights = arrange_forward(params, config)
+    pairs, pairs_cache = pair_functions_forward(weights, batch.charges, batch.positions, config)
+    F, input_cache = input_network_forward(weights, batch.charges, pairs.geometry, config)
+    g = xp.empty((0, config.num_channels, *pairs.geometry.distances.shape), dtype=F.dtype)
+    all_F, all_scalars, caches = [], [], []
+    for s in range(config.num_layers):
+        g, F, layer_cache = layer_forward(weights, s, g, F, pairs.radial[s], pairs.masks[s], pairs.harmonics, config)
+        scalars, invariants_cache = invariants_forward(F, config)
+        all_F.append(F)
+        all_scalars.append(scalars)
+        caches.append((layer_cache, invariants_cache))
+    energy, output_cache = output_network_forward(weights, xp.concatenate(all_scalars), pairs.geometry.atoms, config)
+    return energy, Cache(config, pairs_cache, input_cache, all_F, caches, output_cache)
 
 
-def backward(d_energy, cache):
+def backward(d_energy, cache, by_params=True, by_positions=True):
     """The gradient of a function of the energies, given its derivative by each of them.
+
+    F^s is read by its invariants and by the next layer, g^s by the next layer, functions of pairs by all layers.
 
     Parameters
     ----------
     d_energy : (B,) real
     cache : of `forward`
+    by_params, by_positions : which of the two are wanted; leaving one out saves the work that only it needs
 
     Returns
     -------
-    grads : dict with the names and shapes of the parameters; dz = ∂/∂Re z + i ∂/∂Im z for complex ones
-    d_positions : (B, N, 3) real
+    grads : dict with the names and shapes of the parameters; dz = ∂/∂Re z + i ∂/∂Im z for complex ones; or None
+    d_positions : (B, N, 3) real, or None
     """
-    cache, names = cache
-    d_arranged, d_positions = arranged_backward(d_energy, cache)
-    grads = arrange_backward(d_arranged, cache.config)
-    return {name: grads[name] for name in names}, d_positions
-
-
-class Cache(NamedTuple):
-    """What the backward pass needs of a forward pass: caches of the parts; `features` and `layers` are lists over s.
-
-    `pairs` are the caches of all that depends on distances and directions alone: geometry, radial functions, masks.
-    """
-
-    config: object
-    pairs: tuple
-    input: tuple
-    features: list
-    layers: list
-    output: tuple
-
-
-def arranged_forward(weights, batch, config):
-    """`forward` from parameters that are arranged already, see `weights`."""
-    xp = get_array_module(batch.positions)
-    geometry, geometry_cache = geometry_forward(batch.charges, batch.positions, config)
-    features, input_cache = input_network_forward(weights, batch.charges, geometry, config)
-    radial, radial_cache = radial_forward(weights["radial.kappa"], weights["radial.phi"], geometry, config)
-    masks, mask_cache = mask_forward(weights["edge.cutoff"], weights["edge.width"], geometry, config)
-    directions = directions_forward(geometry.harmonics)
-
-    edges = xp.empty((0, config.num_channels, *geometry.distances.shape), dtype=features.dtype)
-    all_features, all_scalars, caches = [], [], []
-    for s in range(config.num_layers):
-        edges, features, layer_cache = layer_forward(
-            weights, s, edges, features, radial[s], masks[s], directions, config
-        )
-        scalars, invariants_cache = invariants_forward(features, config)
-        all_features.append(features)
-        all_scalars.append(scalars)
-        caches.append((layer_cache, invariants_cache))
-
-    scalars = xp.concatenate(all_scalars)
-    energy, output_cache = output_network_forward(weights, scalars, geometry.atoms, config)
-    pair_caches = (geometry_cache, radial_cache, mask_cache)
-    return energy, Cache(config, pair_caches, input_cache, all_features, caches, output_cache)
-
-
-def arranged_backward(d_energy, cache, positions=True):
-    """`backward`, with gradients in the arrangement of `weights`; without `positions`, None in the place of theirs."""
-    config = cache.config
-    geometry_cache, radial_cache, mask_cache = cache.pairs
+    xp, config = get_array_module(d_energy), cache.config
     grads, d_scalars = output_network_backward(d_energy, cache.output)
-
-    xp = get_array_module(d_energy)
     d_radial, d_masks = [None] * config.num_layers, [None] * config.num_layers
-    d_features, d_edges, d_directions = 0, 0, 0
-    end = len(d_scalars)
+    d_F, d_g, d_harmonics, end = 0, 0, 0, len(d_scalars)
     for s in reversed(range(config.num_layers)):
         layer_cache, invariants_cache = cache.layers[s]
         start = end - config.num_scalars(s)
-        d_features = d_features + invariants_backward(d_scalars[start:end], invariants_cache)
-        d_edges, d_features, d_radial[s], d_masks[s], d_y, d_weights = layer_backward(
-            d_edges, d_features, layer_cache, positions
+        d_F = d_F + invariants_backward(d_scalars[start:end], invariants_cache)
+        d_g, d_F, d_radial[s], d_masks[s], d_y, d_weights = layer_backward(
+            d_g, d_F, layer_cache, by_params, by_positions
         )
-        d_directions = d_directions + d_y if positions else None
+        d_harmonics = d_harmonics + d_y if by_positions else None
         grads |= {f"layers.{s}.{name}": d for name, d in d_weights.items()}
         end = start
+    input_grads, d_distances = input_network_backward(d_F, cache.input)
+    pair_grads, d_positions = pair_functions_backward(
+        xp.stack(d_radial), xp.stack(d_masks), d_harmonics, d_distances, cache.pairs
+    )
+    if not by_params:
+        return None, d_positions
+    grads = arrange_backward(grads | input_grads | pair_grads, config)
+    return {name: grads[name] for name in layout(config)}, d_positions
 
-    grads["radial.kappa"], grads["radial.phi"], d_distances = radial_backward(xp.stack(d_radial), radial_cache)
-    grads["edge.cutoff"], grads["edge.width"], d_r = mask_backward(xp.stack(d_masks), mask_cache)
-    d_distances += d_r
-    input_grads, d_r = input_network_backward(d_features, cache.input)
-    grads |= input_grads
-    if not positions:
-        return grads, None
-    return grads, geometry_backward(d_distances + d_r, directions_backward(d_directions), geometry_cache)
 
-
-def layer_forward(weights, s, edges, features, radial, mask, directions, config):
-    """CGLayer(g^s, F^s, r) → g^(s+1), F^(s+1) (section 1.4.1).
+def layer_forward(weights, s, edges, features, radial, mask, harmonics, config):
+    """CGLayer(g^s, F^s, r) → g^(s+1), F^(s+1) (section 1.4.1); `plain.layer_forward`, fast.
 
     Parameters
     ----------
@@ -243,45 +109,43 @@ def layer_forward(weights, s, edges, features, radial, mask, directions, config)
     edges : (L_edge+1, C, B, P) complex, g^s
     features : ((L+1)², C, B, N) complex, F^s
     radial, mask : this layer's η and μ, (K, B, P) complex and (C, B, P) real
-    directions : of all layers, see `directions_forward`
+    harmonics : of all layers, (rows, B, N_j, N_i) real
 
     Returns
     -------
     g^(s+1), F^(s+1), cache
     """
-    own, shared, mix = (weights[f"layers.{s}.{name}"] for name in ("own", "shared", "mix"))
-    couple = layer_coupling(config, s, features)
-    new_edges, edge_cache = edge_network_forward(edges, features, radial, mask, own, shared)
-    new_features, vertex_cache = vertex_network_forward(new_edges, directions, features, mix, couple)
+    weights_g, weights_d_eta, matrices = (weights[f"layers.{s}.{name}"] for name in ("edge_g", "edge_d_eta", "vertex"))
+    coupling = layer_coupling(config, s, features)
+    new_edges, edge_cache = edge_network_forward(edges, features, radial, mask, weights_g, weights_d_eta)
+    new_features, vertex_cache = vertex_network_forward(new_edges, harmonics, features, matrices, coupling)
     return new_edges, new_features, (edge_cache, vertex_cache)
 
 
-def layer_backward(d_new_edges, d_new_features, cache, positions=True):
-    """Gradients by g^s, F^s, η, μ, the directions and, a dict, this layer's weights.
+def layer_backward(d_new_edges, d_new_features, cache, by_params=True, by_positions=True):
+    """Gradients by g^s, F^s, η, μ, the harmonics and, a dict, this layer's weights; shapes as in `layer_forward`.
 
     g^(s+1) has two consumers, this layer's vertex network and the next layer's edge network; F^s has two here, the
     vertex network and the edge network's dot products.
     """
     edge_cache, vertex_cache = cache
-    d_edges, d_directions, d_features, d_mix = vertex_network_backward(d_new_features, vertex_cache, positions)
+    d_edges, d_harmonics, d_features, d_vertex = vertex_network_backward(
+        d_new_features, vertex_cache, by_params, by_positions
+    )
     d_edges += d_new_edges
-    d_edges, d_dotted, d_radial, d_mask, d_own, d_shared = edge_network_backward(d_edges, edge_cache)
+    d_edges, d_dotted, d_radial, d_mask, d_g, d_d_eta = edge_network_backward(d_edges, edge_cache, by_params)
     d_features += d_dotted
-    return d_edges, d_features, d_radial, d_mask, d_directions, {"own": d_own, "shared": d_shared, "mix": d_mix}
+    d_weights = {"edge_g": d_g, "edge_d_eta": d_d_eta, "vertex": d_vertex}
+    return d_edges, d_features, d_radial, d_mask, d_harmonics, d_weights
 
 
 def features(params, batch, config):
     """The activations F^1..F^S of all layers, a list of ((L+1)², C, B, N) complex arrays."""
-    return arranged_forward(arrange_forward(params, config), batch, config)[1].features
+    return forward(params, batch, config)[1].features
 
 
 def energy_and_forces(params, batch, config):
     """Energies (B,) and forces -∂E/∂r (B, N, 3), in the training targets' unit and that unit per Å."""
-    return arranged_energy_and_forces(arrange_forward(params, config), batch, config)
-
-
-def arranged_energy_and_forces(weights, batch, config):
-    """`energy_and_forces` from parameters that are arranged already."""
-    energy, cache = arranged_forward(weights, batch, config)
-    _, d_positions = arranged_backward(get_array_module(energy).ones_like(energy), cache)
+    energy, cache = forward(params, batch, config)
+    _, d_positions = backward(get_array_module(energy).ones_like(energy), cache, by_params=False)
     return energy, -d_positions

@@ -13,7 +13,7 @@ import numpy as np
 
 from cormorant_np.config import Config
 from cormorant_np.errors import UserError
-from cormorant_np.model import init_params
+from cormorant_np.network.parameters import layout
 
 
 def from_state_dict(state, hyperparameters):
@@ -37,7 +37,9 @@ def from_state_dict(state, hyperparameters):
         If a hyperparameter is missing or unknown to our network, or a name or a shape in `state` does not fit.
     """
     config = released_config(hyperparameters, state)
-    expected = to_state_dict(init_params(config, np.random.default_rng(0)), config)
+    kinds = layout(config).items()
+    zeros = {name: np.zeros(shape, complex if is_complex else float) for name, (shape, is_complex) in kinds}
+    expected = to_state_dict(zeros, config)
     _check(state, expected)
     order = scalar_order(config)
     return config, {name: _from_released(name, state[released], order) for name, released in names(config).items()}

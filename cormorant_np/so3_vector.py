@@ -1,6 +1,7 @@
 """The rows of an SO(3)-vector: component (ℓ, m) is row ℓ² + ℓ + m of an array ((L+1)², ...)."""
 
 from functools import cache
+from typing import NamedTuple
 
 import numpy as np
 
@@ -19,32 +20,52 @@ def num_l(x):
 
 def l_of_rows(x):
     """ℓ of every row of x."""
-    return _rows(len(x), x.real.dtype.name, device_of(x))[0]
+    return _rows_of(x).l
 
 
 def sum_over_m(x):
     """Σ_m x_ℓm, ((L+1)², ...) → (L+1, ...): the product with a matrix of zeros and ones."""
-    members = _rows(len(x), x.real.dtype.name, device_of(x))[1]
-    return (members @ x.reshape(len(x), -1).view(x.real.dtype)).view(x.dtype).reshape(-1, *x.shape[1:])
+    real = x.reshape(len(x), -1).view(x.real.dtype)  # real and imaginary parts as columns
+    return (_rows_of(x).members @ real).view(x.dtype).reshape(-1, *x.shape[1:])
 
 
 def dual(x):
     """x̃_ℓm = (-1)^m x_ℓ,-m: x̃_i · x_j, summed over m, is invariant."""
-    _, _, mirror, signs, _ = _rows(len(x), x.real.dtype.name, device_of(x))
-    return x[mirror] * signs.reshape(-1, *[1] * (x.ndim - 1))
+    rows = _rows_of(x)
+    return x[rows.mirror] * rows.signs.reshape(-1, *[1] * (x.ndim - 1))
 
 
 def parity(x):
     """(-1)^ℓ of every row of x, real."""
-    return _rows(len(x), x.real.dtype.name, device_of(x))[4]
+    return _rows_of(x).parity
+
+
+class Rows(NamedTuple):
+    """What every row (ℓ, m) of an SO(3)-vector is.
+
+    l : (rows,) integers
+    members : (L+1, rows) real, 1 where a row has this ℓ, else 0
+    mirror : (rows,) integers, the number of the row (ℓ, -m)
+    signs : (rows,) real, (-1)^m
+    parity : (rows,) real, (-1)^ℓ
+    """
+
+    l: np.ndarray
+    members: np.ndarray
+    mirror: np.ndarray
+    signs: np.ndarray
+    parity: np.ndarray
+
+
+def _rows_of(x):
+    return _rows(len(x), x.real.dtype.name, device_of(x))
 
 
 @cache
 def _rows(num_rows, dtype, device):
-    """Of every row (ℓ, m): ℓ, the matrix (L+1, rows) that says which rows have which ℓ, row (ℓ, -m), (-1)^m, (-1)^ℓ."""
     rows = np.arange(num_rows)
     l = np.floor(np.sqrt(rows)).astype(np.int64)
     m = rows - l * l - l
     members = np.arange(l[-1] + 1)[:, None] == l
     arrays = (l, members.astype(dtype), rows - 2 * m, ((-1.0) ** m).astype(dtype), ((-1.0) ** l).astype(dtype))
-    return tuple(to_device(array, device) for array in arrays)
+    return Rows(*(to_device(array, device) for array in arrays))

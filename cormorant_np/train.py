@@ -6,26 +6,18 @@ Without arguments, a short run on the bundled sample (ethanol, 3000 training fra
 
 import argparse
 import dataclasses
-import os
 from pathlib import Path
 
 from cormorant_np.backend import choose_device
 from cormorant_np.data import describe_targets
 from cormorant_np.data.md17 import FILES
 from cormorant_np.errors import UserError, run_command
-from cormorant_np.evaluate import summarise
-from cormorant_np.gain import parse_gain
-from cormorant_np.problem import Settings, with_mev
-from cormorant_np.training import read_settings, train
-
-SIZES = {
-    "sample": {"num_train": 3000, "num_valid": 500, "num_test": 1000, "epochs": 25},
-    "md17": {"num_train": 50_000, "num_valid": 10_000, "num_test": 10_000, "epochs": 512},
-    "rmd17": {"num_train": 950, "num_valid": 50, "num_test": 1000, "epochs": 512},
-    "qm9": {"num_train": 100_000, "num_valid": 17_748, "num_test": 13_083, "epochs": 256},
-    "qm9-sample": {"num_train": 800, "num_valid": 100, "num_test": 100, "epochs": 30},
-}
-"""Default numbers of molecules and epochs of each data set."""
+from cormorant_np.training.gain import parse_gain
+from cormorant_np.training.loop import train
+from cormorant_np.training.reporting import with_mev
+from cormorant_np.training.results import summarise
+from cormorant_np.training.run_directory import read_settings
+from cormorant_np.training.settings import SIZES, default_run_dir, new_settings
 
 MAY_CHANGE = {"epochs", "threads", "device", "data_dir", "data_file"}
 """Settings that --resume may change."""
@@ -63,19 +55,6 @@ def build_parser():
     add("--device", choices=["cpu", "gpu", "auto"], help="default cpu; auto is the GPU if there is one that works")
     add("--threads", type=int, help="worker processes on a CPU; default: the number of cores, at most 8")
     return parser
-
-
-def new_settings(given):
-    """Settings from the given options, the defaults of the data set and those of the paper, in this order."""
-    dataset = given.get("dataset", "sample")
-    threads = min(8, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count())
-    return Settings(**{"threads": threads, **SIZES[dataset], **given})
-
-
-def default_run_dir(settings):
-    """runs/DATASET-MOLECULE, or runs/DATASET-TARGET for QM9."""
-    what = settings.target if settings.is_qm9 else settings.molecule
-    return Path("runs") / f"{settings.dataset}-{what}"
 
 
 def resumed_settings(run_dir, given):

@@ -53,7 +53,7 @@ def write_code_pages():
     target = DOCS / "code"
     shutil.rmtree(target, ignore_errors=True)
     listing = ["# The code", "", "Every file of the package and of its tests, as it was when this site was built.", ""]
-    for folder in ("cormorant_np", "cormorant_np/data", "tests"):
+    for folder in ("cormorant_np", "cormorant_np/network", "cormorant_np/training", "cormorant_np/data", "tests"):
         paths = [path for path in sorted((ROOT / folder).glob("*.py")) if path.name != "__init__.py"]
         listing += [f"## {folder}", "", "```{toctree}", ":maxdepth: 1", ""]
         listing += [f"{folder}/{path.stem}" for path in paths] + ["```", ""]

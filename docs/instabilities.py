@@ -18,13 +18,13 @@ from tqdm import tqdm
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from cormorant_np.gain import activation_means, tune_gain
 from cormorant_np.model import features, init_params
-from cormorant_np.optimizer import amsgrad_step, flatten, init_state, unflatten
-from cormorant_np.output_network import invariants_forward, output_forward
-from cormorant_np.parallel import loss_and_gradient, workers
-from cormorant_np.problem import Settings, minibatch, prepare
-from cormorant_np.training import epoch_batches
+from cormorant_np.network.output_network import invariants_forward, output_forward
+from cormorant_np.training.gain import activation_means, tune_gain
+from cormorant_np.training.loop import epoch_batches
+from cormorant_np.training.optimizer import amsgrad_step, flatten, init_state, unflatten
+from cormorant_np.training.parallel import loss_and_gradient, workers
+from cormorant_np.training.problem import Settings, minibatch, prepare
 
 SEEDS = (0, 1, 2)
 FRAMES, EPOCHS = 500, 20

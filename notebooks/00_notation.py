@@ -31,16 +31,16 @@ import numpy as np
 from drawing import axes_3d, draw_molecule, print_table
 
 from cormorant_np import Config, data
-from cormorant_np.geometry import geometry_forward
-from cormorant_np.input_network import featurize, input_network_forward
 from cormorant_np.model import forward, init_params, layer_forward
-from cormorant_np.output_network import invariants_forward
-from cormorant_np.pairs import spread
-from cormorant_np.radial import mask_forward, radial_forward
-from cormorant_np.real_form import split
+from cormorant_np.network.geometry import geometry_forward
+from cormorant_np.network.input_network import featurize, input_network_forward
+from cormorant_np.network.output_network import invariants_forward
+from cormorant_np.network.pairs import spread
+from cormorant_np.network.parameters import arrange_forward
+from cormorant_np.network.radial import mask_forward, radial_forward
+from cormorant_np.network.real_form import split
+from cormorant_np.network.vertex_network import directions_forward, edge_to_vertex_forward
 from cormorant_np.so3_vector import block
-from cormorant_np.vertex_network import directions_forward, edge_to_vertex_forward
-from cormorant_np.weights import arrange_forward
 
 # %% [markdown]
 # ## A molecule
@@ -230,7 +230,7 @@ print_table(rows, ["symbol", "in the code", "axes", "shape", "dtype", "file"])
 # </details>
 
 # %% [markdown]
-# **In the code:** [geometry.py](../cormorant_np/geometry.py), [model.py](../cormorant_np/model.py)
+# **In the code:** [geometry.py](../cormorant_np/network/geometry.py), [model.py](../cormorant_np/model.py)
 #
 # **In the documentation:** [glossary](../docs/glossary.md)
 #

@@ -18,11 +18,11 @@ from drawing import axes_3d, draw_spherical_function, print_table, sphere
 from scipy.spatial.transform import Rotation
 
 from cormorant_np.clebsch_gordan import coupling, exact, paths, table
-from cormorant_np.real_form import join, split
+from cormorant_np.network.real_form import join, split
+from cormorant_np.network.vertex_network import couple_forward, square_forward
 from cormorant_np.rotation import random_rotation, rotate
 from cormorant_np.so3_vector import block
 from cormorant_np.spherical_harmonics import complex_sh, real_from_complex
-from cormorant_np.vertex_network import couple_forward, square_forward
 
 rng = np.random.default_rng(0)
 

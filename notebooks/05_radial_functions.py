@@ -12,11 +12,11 @@ import numpy as np
 from drawing import COLOURS, ELEMENTS, print_table
 
 from cormorant_np import Config, data
-from cormorant_np.geometry import geometry_forward
 from cormorant_np.gradient_check import backward_errors
 from cormorant_np.model import init_params
-from cormorant_np.pairs import spread
-from cormorant_np.radial import mask_backward, mask_forward, radial_backward, radial_forward
+from cormorant_np.network.geometry import geometry_forward
+from cormorant_np.network.pairs import spread
+from cormorant_np.network.radial import mask_backward, mask_forward, radial_backward, radial_forward
 
 # %% [markdown]
 # ## The waves
@@ -197,7 +197,7 @@ for name, forward, backward, inputs in [
 # </details>
 
 # %% [markdown]
-# **In the code:** [radial.py](../cormorant_np/radial.py)
+# **In the code:** [radial.py](../cormorant_np/network/radial.py)
 #
 # **In the documentation:** [radial](../docs/derivations/radial.md)
 #

@@ -11,16 +11,16 @@ import numpy as np
 from drawing import ELEMENTS, print_table
 
 from cormorant_np import Config, data
-from cormorant_np.edge_network import dot_products_forward, edge_network_backward, edge_network_forward
-from cormorant_np.geometry import geometry_forward
 from cormorant_np.gradient_check import backward_errors
-from cormorant_np.input_network import input_network_forward
 from cormorant_np.model import init_params, layer_forward
-from cormorant_np.pairs import spread
-from cormorant_np.radial import mask_forward, radial_forward
+from cormorant_np.network.edge_network import dot_products_forward, edge_network_backward, edge_network_forward
+from cormorant_np.network.geometry import geometry_forward
+from cormorant_np.network.input_network import input_network_forward
+from cormorant_np.network.pairs import spread
+from cormorant_np.network.parameters import arrange_forward, num_edge_columns
+from cormorant_np.network.radial import mask_forward, radial_forward
+from cormorant_np.network.vertex_network import directions_forward
 from cormorant_np.rotation import random_rotation, rotate
-from cormorant_np.vertex_network import directions_forward
-from cormorant_np.weights import arrange_forward, num_edge_columns
 
 # %% [markdown]
 # ## Dot products
@@ -199,7 +199,7 @@ print(*(f"{error:.0e}" for error in errors))
 # </details>
 
 # %% [markdown]
-# **In the code:** [edge_network.py](../cormorant_np/edge_network.py)
+# **In the code:** [edge_network.py](../cormorant_np/network/edge_network.py)
 #
 # **In the documentation:** [edge_network](../docs/derivations/edge_network.md)
 #

@@ -12,23 +12,23 @@ from drawing import axes_3d, draw_molecule, draw_spherical_function, print_table
 
 from cormorant_np import Config, data
 from cormorant_np.clebsch_gordan import paths, table
-from cormorant_np.geometry import geometry_forward
 from cormorant_np.gradient_check import backward_errors
 from cormorant_np.model import features as all_features
 from cormorant_np.model import init_params
-from cormorant_np.pairs import spread
-from cormorant_np.real_form import join, real_matrix, split
-from cormorant_np.rotation import random_rotation, rotate
-from cormorant_np.so3_vector import block
-from cormorant_np.spherical_harmonics import complex_sh, real_from_complex
-from cormorant_np.vertex_network import (
+from cormorant_np.network.geometry import geometry_forward
+from cormorant_np.network.pairs import spread
+from cormorant_np.network.parameters import arrange_forward, layer_coupling, num_paths
+from cormorant_np.network.real_form import join, real_matrix, split
+from cormorant_np.network.vertex_network import (
     directions_forward,
     edge_to_vertex_backward,
     edge_to_vertex_forward,
     vertex_network_backward,
     vertex_network_forward,
 )
-from cormorant_np.weights import arrange_forward, layer_coupling, num_paths
+from cormorant_np.rotation import random_rotation, rotate
+from cormorant_np.so3_vector import block
+from cormorant_np.spherical_harmonics import complex_sh, real_from_complex
 
 # %% [markdown]
 # ## What an atom can see
@@ -297,7 +297,7 @@ print(*(f"{error:.0e}" for error in errors))
 # </details>
 
 # %% [markdown]
-# **In the code:** [vertex_network.py](../cormorant_np/vertex_network.py)
+# **In the code:** [vertex_network.py](../cormorant_np/network/vertex_network.py)
 #
 # **In the documentation:** [edge_to_vertex](../docs/derivations/edge_to_vertex.md),
 # [aggregation](../docs/derivations/aggregation.md),

@@ -17,16 +17,16 @@ from scipy.spatial.transform import Rotation
 
 from cormorant_np import Config, data
 from cormorant_np.exactness import parts
-from cormorant_np.geometry import geometry_forward
-from cormorant_np.input_network import featurize, input_network_forward
 from cormorant_np.model import features as all_features
 from cormorant_np.model import forward, init_params, layer_forward, num_parameters
-from cormorant_np.output_network import invariants_forward, output_network_forward
-from cormorant_np.pairs import spread
-from cormorant_np.radial import mask_forward, radial_forward
+from cormorant_np.network.geometry import geometry_forward
+from cormorant_np.network.input_network import featurize, input_network_forward
+from cormorant_np.network.output_network import invariants_forward, output_network_forward
+from cormorant_np.network.pairs import spread
+from cormorant_np.network.parameters import arrange_forward
+from cormorant_np.network.radial import mask_forward, radial_forward
+from cormorant_np.network.vertex_network import directions_forward
 from cormorant_np.rotation import random_rotation, rotate
-from cormorant_np.vertex_network import directions_forward
-from cormorant_np.weights import arrange_forward
 
 ethanol = data.load("sample")
 config = Config.md17(num_channels=3, l_max=(2, 2), l_max_sh=(2, 2))
@@ -273,8 +273,8 @@ print_table(list(table), ["", "measured degree", "degree"])
 # </details>
 
 # %% [markdown]
-# **In the code:** [input_network.py](../cormorant_np/input_network.py),
-# [output_network.py](../cormorant_np/output_network.py), [model.py](../cormorant_np/model.py)
+# **In the code:** [input_network.py](../cormorant_np/network/input_network.py),
+# [output_network.py](../cormorant_np/network/output_network.py), [model.py](../cormorant_np/model.py)
 #
 # **In the documentation:** [input](../docs/derivations/input.md), [invariants](../docs/derivations/invariants.md),
 # [output](../docs/derivations/output.md)

@@ -14,16 +14,16 @@ import sympy as sp
 from drawing import COLOURS, axes_3d, draw_molecule, print_table
 
 from cormorant_np import Config, data
-from cormorant_np.edge_network import dot_products_backward, dot_products_forward
-from cormorant_np.geometry import geometry_forward
 from cormorant_np.gradient_check import backward_errors, directional_derivative, gradient_error, inner, random_like
 from cormorant_np.model import backward, energy_and_forces, forward, init_params
-from cormorant_np.output_network import invariants_backward, invariants_forward, output_backward, output_forward
-from cormorant_np.pairs import spread
-from cormorant_np.radial import mask_backward, mask_forward
-from cormorant_np.real_form import join
-from cormorant_np.spherical_harmonics import normalise, normalise_backward
-from cormorant_np.vertex_network import (
+from cormorant_np.network.edge_network import dot_products_backward, dot_products_forward
+from cormorant_np.network.geometry import geometry_forward
+from cormorant_np.network.output_network import invariants_backward, invariants_forward, output_backward, output_forward
+from cormorant_np.network.pairs import spread
+from cormorant_np.network.parameters import arrange_backward, arrange_forward, layer_coupling
+from cormorant_np.network.radial import mask_backward, mask_forward
+from cormorant_np.network.real_form import join
+from cormorant_np.network.vertex_network import (
     aggregate_backward,
     aggregate_forward,
     directions_backward,
@@ -33,7 +33,7 @@ from cormorant_np.vertex_network import (
     vertex_network_backward,
     vertex_network_forward,
 )
-from cormorant_np.weights import arrange_backward, arrange_forward, layer_coupling
+from cormorant_np.spherical_harmonics import normalise, normalise_backward
 
 rng = np.random.default_rng(0)
 

@@ -12,12 +12,12 @@ import numpy as np
 from drawing import COLOURS, print_table
 
 from cormorant_np import Config, data
-from cormorant_np.gain import activation_means, tune_gain
 from cormorant_np.model import features, init_params
-from cormorant_np.optimizer import amsgrad_step, init_state
-from cormorant_np.parallel import workers
-from cormorant_np.problem import Settings, prepare
-from cormorant_np.training import epoch_batches, start, train_step
+from cormorant_np.training.gain import activation_means, tune_gain
+from cormorant_np.training.loop import epoch_batches, start, train_step
+from cormorant_np.training.optimizer import amsgrad_step, init_state
+from cormorant_np.training.parallel import workers
+from cormorant_np.training.problem import Settings, prepare
 
 ethanol = data.load("sample")
 config = Config.md17()
@@ -227,7 +227,7 @@ print_table([["Adam", online(True)[-1]], ["AMSGrad", online(False)[-1]]], ["", "
 # </details>
 
 # %% [markdown]
-# **In the code:** [gain.py](../cormorant_np/gain.py), [optimizer.py](../cormorant_np/optimizer.py)
+# **In the code:** [gain.py](../cormorant_np/training/gain.py), [optimizer.py](../cormorant_np/training/optimizer.py)
 #
 # **In the documentation:** [amsgrad](../docs/derivations/amsgrad.md)
 #

@@ -12,11 +12,11 @@ import numpy as np
 from drawing import COLOURS, axes_3d, draw_molecule, print_table
 
 from cormorant_np.model import backward, energy_and_forces, features, forward, num_parameters
-from cormorant_np.optimizer import flatten, unflatten
-from cormorant_np.parallel import loss_and_gradient, workers
-from cormorant_np.problem import Settings, minibatch, prepare
 from cormorant_np.rotation import random_rotation, rotate
-from cormorant_np.training import epoch_batches, prediction_errors, start, train_step
+from cormorant_np.training.loop import epoch_batches, prediction_errors, start, train_step
+from cormorant_np.training.optimizer import flatten, unflatten
+from cormorant_np.training.parallel import loss_and_gradient, workers
+from cormorant_np.training.problem import Settings, minibatch, prepare
 
 # %% [markdown]
 # ## The data
@@ -202,7 +202,7 @@ assert relative(e_turned - e, e) < 1e-4
 # </details>
 
 # %% [markdown]
-# **In the code:** [training.py](../cormorant_np/training.py), [parallel.py](../cormorant_np/parallel.py)
+# **In the code:** [training.py](../cormorant_np/training/loop.py), [parallel.py](../cormorant_np/training/parallel.py)
 #
 # **In the documentation:** [training](../docs/training.md)
 #

@@ -15,10 +15,10 @@ from drawing import axes_3d, draw_molecule, print_table
 from cormorant_np import Config, data
 from cormorant_np.data.qm9 import HARTREE_IN_EV, free_atoms
 from cormorant_np.model import forward, init_params, num_parameters
-from cormorant_np.optimizer import unflatten
-from cormorant_np.parallel import workers
-from cormorant_np.problem import Settings, prepare
-from cormorant_np.training import epoch_batches, prediction_errors, start, train_step
+from cormorant_np.training.loop import epoch_batches, prediction_errors, start, train_step
+from cormorant_np.training.optimizer import unflatten
+from cormorant_np.training.parallel import workers
+from cormorant_np.training.problem import Settings, prepare
 
 qm9 = data.load("qm9-sample", target="U0")
 sizes = (qm9.charges > 0).sum(axis=1)
@@ -180,7 +180,7 @@ assert abs(test_errors).mean() < 0.7 * baseline
 # </details>
 
 # %% [markdown]
-# **In the code:** [data/qm9.py](../cormorant_np/data/qm9.py), [mlp.py](../cormorant_np/mlp.py)
+# **In the code:** [data/qm9.py](../cormorant_np/data/qm9.py), [mlp.py](../cormorant_np/network/mlp.py)
 #
 # **In the documentation:** [data](../docs/data.md)
 #

@@ -16,10 +16,11 @@ import numpy as np
 from drawing import print_table
 
 import cormorant_np
-from cormorant_np import Config, backend, data, model, parallel
+from cormorant_np import Config, backend, data, model
 from cormorant_np.errors import UserError
-from cormorant_np.optimizer import flatten
-from cormorant_np.weights import arrange_backward, arrange_forward
+from cormorant_np.network.parameters import arrange_backward, arrange_forward
+from cormorant_np.training import parallel
+from cormorant_np.training.optimizer import flatten
 
 # %% [markdown]
 # ## One file knows about CuPy
@@ -205,6 +206,6 @@ print(f"largest difference between float32 and float64: {abs(e32 - e64).max():.1
 # </details>
 
 # %% [markdown]
-# **In the code:** [backend.py](../cormorant_np/backend.py), [parallel.py](../cormorant_np/parallel.py)
+# **In the code:** [backend.py](../cormorant_np/backend.py), [parallel.py](../cormorant_np/training/parallel.py)
 #
 # **In the documentation:** [gpu](../docs/gpu.md)

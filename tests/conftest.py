@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 from scipy.special import sph_harm_y
 
-from cormorant_np import training
 from cormorant_np.clebsch_gordan import table
 from cormorant_np.config import Config
 from cormorant_np.data import make_batch
 from cormorant_np.model import init_params
+from cormorant_np.training import loop
 
 
 @pytest.fixture
@@ -163,7 +163,7 @@ def spin(l):
 
 def press_ctrl_c_after(monkeypatch, num_steps):
     """Send this process a SIGINT in the middle of a training step."""
-    real_step, calls = training.train_step, []
+    real_step, calls = loop.train_step, []
 
     def step(*arguments):
         calls.append(1)
@@ -171,4 +171,4 @@ def press_ctrl_c_after(monkeypatch, num_steps):
             signal.raise_signal(signal.SIGINT)
         return real_step(*arguments)
 
-    monkeypatch.setattr(training, "train_step", step)
+    monkeypatch.setattr(loop, "train_step", step)

@@ -3,13 +3,14 @@
 import numpy as np
 from conftest import ETHANOL, FORMALDEHYDE, WATER, assert_close, batch_of, press_ctrl_c_after, random_params
 
-from cormorant_np import model, parallel, run_directory, training
+from cormorant_np import model
 from cormorant_np.backend import to_device, to_host
 from cormorant_np.data import Batch
 from cormorant_np.evaluate import force_errors
-from cormorant_np.optimizer import flatten
 from cormorant_np.predict import predict_molecules
-from cormorant_np.problem import Settings
+from cormorant_np.training import loop, parallel, run_directory
+from cormorant_np.training.optimizer import flatten
+from cormorant_np.training.problem import Settings
 
 TINY = {
     "num_train": 30,
@@ -59,7 +60,7 @@ def assert_same_runs(directory, tolerance, **fields):
 
 def run_results(run_dir, device, **fields):
     """Errors by epoch and of the test, parameters, and predictions for a water molecule, of a run on a device."""
-    training.train(settings(device=device, **fields), run_dir)
+    loop.train(settings(device=device, **fields), run_dir)
     log = [[row["train_mae"], row["valid_mae"]] for row in run_directory.read_log(run_dir / "log.jsonl")]
     errors = [value for value in force_errors(run_dir).values() if isinstance(value, float)]
     molecule = tuple(map(np.array, WATER))
@@ -76,5 +77,5 @@ def train_and_resume(run_dir, monkeypatch, devices, num_steps=4, **fields):
     """Train on the first device, press Ctrl-C in the middle of an epoch, and resume on the second."""
     with monkeypatch.context() as context:
         press_ctrl_c_after(context, num_steps)
-        assert not training.train(settings(device=devices[0], **fields), run_dir)
-    assert training.train(settings(device=devices[1], **fields), run_dir, resume=True)
+        assert not loop.train(settings(device=devices[0], **fields), run_dir)
+    assert loop.train(settings(device=devices[1], **fields), run_dir, resume=True)

@@ -6,14 +6,16 @@ import numpy as np
 import pytest
 from conftest import ETHANOL, WATER, batch_of, random_params, small_config
 
-from cormorant_np import check, exactness, geometry, model, run_directory
+from cormorant_np import check, exactness, model
 from cormorant_np.clebsch_gordan import paths
 from cormorant_np.config import Config
 from cormorant_np.data import load, make_batch
 from cormorant_np.errors import UserError
 from cormorant_np.exactness import LIMITS, parity_errors, report
-from cormorant_np.gain import activation_means, format_table, tune_gain
+from cormorant_np.network import geometry
 from cormorant_np.spherical_harmonics import solid_sh
+from cormorant_np.training import run_directory
+from cormorant_np.training.gain import activation_means, format_table, tune_gain
 
 PLANAR = ([8, 6, 1, 1], [[0, 0.05, 0.68], [0, 0, -0.53], [0, 0.93, -1.12], [0, -0.94, -1.09]])
 

@@ -6,9 +6,9 @@ import sympy
 from conftest import assert_close, cg_product, couples, harmonics, random_complex, spin
 
 from cormorant_np.clebsch_gordan import coupling, exact, table
-from cormorant_np.real_form import join, real_matrix, split
+from cormorant_np.network.real_form import join, real_matrix, split
+from cormorant_np.network.vertex_network import mix_forward
 from cormorant_np.spherical_harmonics import real_from_complex
-from cormorant_np.vertex_network import mix_forward
 
 TRIPLES = [(l1, l2, l) for l1 in range(4) for l2 in range(4) for l in range(abs(l1 - l2), l1 + l2 + 1)]
 ORDERS = [("aggregate", "square", "identity"), ("aggregate", "identity", "square")]

@@ -10,9 +10,10 @@ import pytest
 from devices import assert_same_network, assert_same_runs, best_parameters, settings, train_and_resume
 
 import cormorant_np
-from cormorant_np import backend, benchmark, check, evaluate, parallel, train, training
+from cormorant_np import backend, benchmark, check, evaluate, train
 from cormorant_np.errors import UserError
-from cormorant_np.problem import prepare
+from cormorant_np.training import loop, parallel
+from cormorant_np.training.problem import prepare
 
 RUNS = [
     ("sample", "supplement", "float64"),
@@ -37,14 +38,14 @@ def test_training_evaluation_and_prediction_give_the_same(cupy, tmp_path, datase
 
 @pytest.mark.parametrize("devices", [("cpu", "gpu"), ("gpu", "cpu"), ("gpu", "gpu")])
 def test_a_checkpoint_of_one_device_resumes_on_the_other(cupy, tmp_path, monkeypatch, devices):
-    training.train(settings(dtype="float64"), tmp_path / "whole")
+    loop.train(settings(dtype="float64"), tmp_path / "whole")
     train_and_resume(tmp_path / "resumed", monkeypatch, devices, dtype="float64")
     whole, resumed = (best_parameters(tmp_path / run) for run in ("whole", "resumed"))
     np.testing.assert_allclose(resumed, whole, rtol=0, atol=1e-12 * np.abs(whole).max())
 
 
 def test_a_run_that_was_resumed_on_the_cpu_needs_no_gpu_any_more(cupy, tmp_path, monkeypatch):
-    training.train(settings(device="gpu", epochs=1), tmp_path)
+    loop.train(settings(device="gpu", epochs=1), tmp_path)
     monkeypatch.setattr(cupy, "is_available", lambda: False)
     assert train.main(["--run-dir", str(tmp_path), "--resume", "--device", "cpu", "--epochs", "2"]) == 0
 
@@ -53,12 +54,12 @@ def counted_step(cupy, **fields):
     """What the second step of a run uploads, reads and computes."""
     given = settings(device="gpu", **fields)
     problem = prepare(given)
-    state, like = training.start(given, problem)
-    first, second, *_ = training.epoch_batches(problem, given, 0)
+    state, like = loop.start(given, problem)
+    first, second, *_ = loop.epoch_batches(problem, given, 0)
     with parallel.workers(2, "gpu") as pool:
-        state = training.train_step(state, like, first, problem, given, pool)
+        state = loop.train_step(state, like, first, problem, given, pool)
         cupy.counts.clear()
-        training.train_step(state, like, second, problem, given, pool)
+        loop.train_step(state, like, second, problem, given, pool)
     return cupy.counts
 
 
@@ -78,7 +79,7 @@ def test_an_epoch_reads_no_more_for_more_steps(cupy, tmp_path):
     reads = []
     for batch_size in (10, 5):
         cupy.counts.clear()
-        training.train(settings(device="gpu", epochs=1, batch_size=batch_size), tmp_path / str(batch_size))
+        loop.train(settings(device="gpu", epochs=1, batch_size=batch_size), tmp_path / str(batch_size))
         reads.append(cupy.counts["reads"])
     assert reads[0] == reads[1]
 
@@ -119,9 +120,9 @@ def test_a_full_gpu_is_not_taken_for_a_broken_one(cupy, monkeypatch):
 
 
 def test_out_of_memory_in_training_names_a_batch_size_to_try(cupy, tmp_path, monkeypatch):
-    monkeypatch.setattr(training, "train_step", broken(MemoryError("Out of memory allocating 512 bytes")))
+    monkeypatch.setattr(loop, "train_step", broken(MemoryError("Out of memory allocating 512 bytes")))
     with pytest.raises(UserError, match="--batch-size 5"):
-        training.train(settings(device="gpu"), tmp_path)
+        loop.train(settings(device="gpu"), tmp_path)
 
 
 def test_auto_is_the_gpu_if_it_works_and_else_the_cpu(cupy, monkeypatch, capsys):
@@ -134,7 +135,7 @@ def test_auto_is_the_gpu_if_it_works_and_else_the_cpu(cupy, monkeypatch, capsys)
 
 
 def test_evaluate_takes_auto(cupy, tmp_path):
-    training.train(settings(epochs=1), tmp_path)
+    loop.train(settings(epochs=1), tmp_path)
     assert evaluate.main(["--run-dir", str(tmp_path), "--device", "auto", "--json"]) == 0
 
 

@@ -16,8 +16,8 @@ from test_gradients import CHECKS
 
 from cormorant_np import Config, evaluate, predict, train
 from cormorant_np.data import Batch
-from cormorant_np.geometry import Geometry
 from cormorant_np.model import init_params
+from cormorant_np.network.geometry import Geometry
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from conftest import assert_close, cg_product, random_complex
 
-from cormorant_np.edge_network import dot_products_forward, edge_network_forward
-from cormorant_np.pairs import spread
+from cormorant_np.network.edge_network import dot_products_forward, edge_network_forward
+from cormorant_np.network.pairs import spread
 from cormorant_np.rotation import random_rotation, rotate
 
 B, N, C, K = 2, 3, 2, 4

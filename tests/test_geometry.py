@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from conftest import FORMALDEHYDE, WATER, batch_of, harmonics, small_config
 
-from cormorant_np.geometry import geometry_backward, geometry_forward
-from cormorant_np.pairs import spread
+from cormorant_np.network.geometry import geometry_backward, geometry_forward
+from cormorant_np.network.pairs import spread
 from cormorant_np.so3_vector import parity
 from cormorant_np.spherical_harmonics import complex_sh, solid_sh
 

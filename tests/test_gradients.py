@@ -13,23 +13,22 @@ import pytest
 from conftest import FORMALDEHYDE, QM9, WATER, batch_of, random_complex, random_params, small_config
 
 import cormorant_np
-from cormorant_np import (
+from cormorant_np import model, spherical_harmonics
+from cormorant_np.clebsch_gordan import coupling
+from cormorant_np.gradient_check import backward_errors
+from cormorant_np.network import (
     edge_network,
     geometry,
     input_network,
-    loss,
     mlp,
-    model,
     output_network,
     pairs,
+    parameters,
     radial,
     real_form,
-    spherical_harmonics,
     vertex_network,
-    weights,
 )
-from cormorant_np.clebsch_gordan import coupling
-from cormorant_np.gradient_check import backward_errors
+from cormorant_np.training import loss
 
 TOLERANCE = 1e-7
 STEP = 1e-5  # small, so that no kink of a ReLU lies within it
@@ -112,7 +111,7 @@ def to_real(config, rng):
     return *functions, [random_complex(rng, 16, 5)]
 
 
-@check_of("geometry.geometry_backward")
+@check_of("network.geometry.geometry_backward")
 def geometry_of_positions(config, rng):
     batch, _ = molecules(config)
 
@@ -127,18 +126,18 @@ def geometry_of_positions(config, rng):
     return forward, backward, [batch.positions]
 
 
-@check_of("pairs.gather_backward")
+@check_of("network.pairs.gather_backward")
 def gather(config, rng):
     j, i = np.triu_indices(N)
     return *without_cache(lambda x: x[..., j, i], pairs.gather_backward), [random_complex(rng, 3, B, N, N)]
 
 
-@check_of("pairs.spread_backward")
+@check_of("network.pairs.spread_backward")
 def spread(config, rng):
     return *without_cache(pairs.spread, pairs.spread_backward), [random_complex(rng, 3, B, P)]
 
 
-@check_of("real_form.real_matrix_backward")
+@check_of("network.real_form.real_matrix_backward")
 def real_matrix(config, rng):
     functions = without_cache(
         lambda z: real_form.real_matrix(z, 1), lambda d: real_form.real_matrix_backward(d, 1)
@@ -146,7 +145,7 @@ def real_matrix(config, rng):
     return *functions, [random_complex(rng, 2, 3, 4, 5)]
 
 
-@check_of("radial.radial_backward")
+@check_of("network.radial.radial_backward")
 def radial_functions(config, rng):
     _, geo = molecules(config)
 
@@ -157,7 +156,7 @@ def radial_functions(config, rng):
     return forward, radial.radial_backward, [rng.uniform(0, 1, shape), rng.uniform(0, 6, shape), geo.distances]
 
 
-@check_of("radial.mask_backward")
+@check_of("network.radial.mask_backward")
 def mask(config, rng):
     _, geo = molecules(config)
 
@@ -168,30 +167,30 @@ def mask(config, rng):
     return forward, radial.mask_backward, [cutoff, width, geo.distances]
 
 
-@check_of("weights.arrange_backward", "weights._edge_matrices_backward", "weights._mixing_matrices_backward")
+@check_of("network.parameters.arrange_backward", "network.parameters._edge_matrices_backward", "network.parameters._mixing_matrices_backward")
 def arrange(config, rng):
     """The last layer goes from L = 2 to L = 2, where some paths are folded with a minus."""
     config = dataclasses.replace(config, l_max=(1, 2, 2))
     params = random_params(config, rng)
 
     def forward(*values):
-        arranged = weights.arrange_forward(dict(zip(params, values, strict=True)), config)
+        arranged = parameters.arrange_forward(dict(zip(params, values, strict=True)), config)
         return join(arranged.values()), arranged
 
     def backward(d, arranged):
         d_arranged = dict(zip(arranged, split(d, arranged.values()), strict=True))
-        grads = weights.arrange_backward(d_arranged, config)
+        grads = parameters.arrange_backward(d_arranged, config)
         return tuple(grads[name] for name in params)
 
     return forward, backward, list(params.values())
 
 
-@check_of("edge_network.dot_products_backward")
+@check_of("network.edge_network.dot_products_backward")
 def dot_products(config, rng):
     return edge_network.dot_products_forward, edge_network.dot_products_backward, [random_complex(rng, 9, C, B, N)]
 
 
-@check_of("edge_network.edge_network_backward")
+@check_of("network.edge_network.edge_network_backward")
 def edges(config, rng):
     """The incoming edges have ℓ = 0, 1, the features ℓ = 0, and the new edges ℓ = 0..2."""
     num_radial = 3
@@ -206,13 +205,13 @@ def edges(config, rng):
     return edge_network.edge_network_forward, edge_network.edge_network_backward, inputs
 
 
-@check_of("vertex_network.directions_backward")
+@check_of("network.vertex_network.directions_backward")
 def directions(config, rng):
     functions = without_cache(vertex_network.directions_forward, vertex_network.directions_backward)
     return *functions, [random_complex(rng, 9, B, P)]
 
 
-@check_of("vertex_network.edge_to_vertex_backward")
+@check_of("network.vertex_network.edge_to_vertex_backward")
 def edge_to_vertex(config, rng):
     def forward(g, y):
         return vertex_network.edge_to_vertex_forward(g, y), (g, y)
@@ -223,7 +222,7 @@ def edge_to_vertex(config, rng):
     return forward, backward, [rng.standard_normal((C, B, 2, N, N)), rng.standard_normal((5, B, 2, N, N))]
 
 
-@check_of("vertex_network.aggregate_backward")
+@check_of("network.vertex_network.aggregate_backward")
 def aggregate(config, rng):
     """By the harmonics and not by the directions made of them: `aggregate_backward` counts on their parity.
 
@@ -246,7 +245,7 @@ def random_features(rng, l_max=2):
     return random_complex(rng, (l_max + 1) ** 2, C, B, N)
 
 
-@check_of("vertex_network.square_backward")
+@check_of("network.vertex_network.square_backward")
 def square(config, rng):
     def forward(features):
         return vertex_network.square_forward(features), features
@@ -254,7 +253,7 @@ def square(config, rng):
     return forward, vertex_network.square_backward, [random_features(rng)]
 
 
-@check_of("vertex_network.couple_backward")
+@check_of("network.vertex_network.couple_backward")
 def couple(config, rng):
     coefficients = coupling(2, 1, 2, config.vertex_order, "float64", "cpu")
 
@@ -270,7 +269,7 @@ def mixing_matrices(coefficients, rng):
     return rng.standard_normal((C, 2, sum(coefficients.num_paths), 2, C))
 
 
-@check_of("vertex_network.mix_backward")
+@check_of("network.vertex_network.mix_backward")
 def mix(config, rng):
     coefficients = coupling(2, 1, 2, config.vertex_order, "float64", "cpu")
 
@@ -281,7 +280,7 @@ def mix(config, rng):
     return forward, vertex_network.mix_backward, [paths, mixing_matrices(coefficients, rng)]
 
 
-@check_of("vertex_network.vertex_network_backward")
+@check_of("network.vertex_network.vertex_network_backward")
 def vertex(config, rng):
     """By the harmonics and not by the directions made of them, as for `aggregate_backward`."""
     coefficients = coupling(2, 1, 2, config.vertex_order, "float64", "cpu")
@@ -298,7 +297,7 @@ def vertex(config, rng):
     return forward, backward, [*inputs, mixing_matrices(coefficients, rng)]
 
 
-@check_of("input_network.input_backward")
+@check_of("network.input_network.input_backward")
 def input_mixing(config, rng):
     batch, geo = molecules(config)
     atom_features = input_network.featurize(batch.charges, config, np.float64)
@@ -309,7 +308,7 @@ def input_mixing(config, rng):
     return forward, input_network.input_backward, [random_complex(rng, C, len(atom_features)), random_complex(rng, C)]
 
 
-@check_of("output_network.invariants_backward")
+@check_of("network.output_network.invariants_backward")
 def invariants(config, rng):
     def forward(features):
         return output_network.invariants_forward(features, config)
@@ -317,19 +316,19 @@ def invariants(config, rng):
     return forward, output_network.invariants_backward, [random_complex(rng, 9, C, B, N)]
 
 
-@check_of("output_network.output_backward")
+@check_of("network.output_network.output_backward")
 def output(config, rng):
     inputs = [rng.standard_normal(6), rng.standard_normal(1), rng.standard_normal((6, B, N))]
     return output_network.output_forward, output_network.output_backward, inputs
 
 
-@check_of("mlp.linear_backward")
+@check_of("network.mlp.linear_backward")
 def linear(config, rng):
     inputs = [rng.standard_normal((3, 5)), rng.standard_normal(3), rng.standard_normal((5, B, N))]
     return mlp.linear_forward, mlp.linear_backward, inputs
 
 
-@check_of("mlp.relu_backward")
+@check_of("network.mlp.relu_backward")
 def relu(config, rng):
     def forward(x):
         return mlp.relu_forward(x, config.negative_slope)
@@ -357,7 +356,7 @@ def qm9_params(config, rng, part):
     return config, {name: p for name, p in random_params(config, rng).items() if name.startswith(part)}
 
 
-@check_of("mlp.mlp_backward")
+@check_of("network.mlp.mlp_backward")
 def perceptron(config, rng):
     config, params = qm9_params(config, rng, "output.mlp2.")
 
@@ -367,7 +366,7 @@ def perceptron(config, rng):
     return by_params(forward, mlp.mlp_backward, params, rng.standard_normal((QM9["num_intermediate"], B, N)))
 
 
-@check_of("input_network.filter_backward")
+@check_of("network.input_network.filter_backward")
 def message_filter(config, rng):
     """The pairs are far from 1.73 Å, where the filter ends with a jump."""
     _, geo = molecules(config)
@@ -379,7 +378,7 @@ def message_filter(config, rng):
     return by_params(forward, input_network.filter_backward, params, geo.distances)
 
 
-@check_of("input_network.message_passing_backward")
+@check_of("network.input_network.message_passing_backward")
 def message_passing(config, rng):
     batch, geo = molecules(config)
     config, params = qm9_params(config, rng, "input.")
@@ -392,7 +391,7 @@ def message_passing(config, rng):
     return by_params(forward, input_network.message_passing_backward, params, geo.distances)
 
 
-@check_of("input_network.input_network_backward")
+@check_of("network.input_network.input_network_backward")
 def whole_input(config, rng):
     batch, geo = molecules(config)
     params = {name: p for name, p in random_params(config, rng).items() if name.startswith("input.")}
@@ -403,7 +402,7 @@ def whole_input(config, rng):
     return by_params(forward, input_network.input_network_backward, params, geo.distances)
 
 
-@check_of("output_network.output_network_backward")
+@check_of("network.output_network.output_network_backward")
 def whole_output(config, rng):
     _, geo = molecules(config)
     params = {name: p for name, p in random_params(config, rng).items() if name.startswith("output.")}
@@ -416,7 +415,7 @@ def whole_output(config, rng):
     return by_params(forward, output_network.output_network_backward, params, scalars)
 
 
-@check_of("loss.mean_squared_error_backward")
+@check_of("training.loss.mean_squared_error_backward")
 def mean_squared_error(config, rng):
     target = rng.standard_normal(5)
 
@@ -429,7 +428,7 @@ def mean_squared_error(config, rng):
 @check_of("model.layer_backward")
 def layer(config, rng):
     """The second layer, by all that enters it: edges, features, radial functions, mask, harmonics and weights."""
-    arranged = weights.arrange_forward(random_params(config, rng), config)
+    arranged = parameters.arrange_forward(random_params(config, rng), config)
     names = ["own", "shared", "mix"]
     inputs = [
         random_complex(rng, config.l_max_sh[0] + 1, C, B, P),
@@ -457,7 +456,7 @@ def layer(config, rng):
 @check_of("model.arranged_backward")
 def arranged_model(config, rng):
     batch, _ = molecules(config)
-    arranged = weights.arrange_forward(random_params(config, rng), config)
+    arranged = parameters.arrange_forward(random_params(config, rng), config)
 
     def forward(arranged, positions):
         return model.arranged_forward(arranged, batch._replace(positions=positions), config)

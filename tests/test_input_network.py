@@ -5,10 +5,16 @@ import pytest
 from conftest import FORMALDEHYDE, QM9, WATER, assert_close, batch_of, random_complex, random_params, small_config
 from scipy.special import expit
 
-from cormorant_np.geometry import geometry_forward
-from cormorant_np.input_network import featurize, filter_forward, input_backward, input_forward, input_network_forward
-from cormorant_np.pairs import spread
-from cormorant_np.radial import radial_forward
+from cormorant_np.network.geometry import geometry_forward
+from cormorant_np.network.input_network import (
+    featurize,
+    filter_forward,
+    input_backward,
+    input_forward,
+    input_network_forward,
+)
+from cormorant_np.network.pairs import spread
+from cormorant_np.network.radial import radial_forward
 
 CHARGES = np.array([[8, 6, 1, 1], [8, 1, 1, 0]])
 

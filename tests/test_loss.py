@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from cormorant_np.loss import mean_squared_error_backward, mean_squared_error_forward
+from cormorant_np.training.loss import mean_squared_error_backward, mean_squared_error_forward
 
 
 def test_the_loss_is_the_mean_squared_error(rng):

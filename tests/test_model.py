@@ -18,7 +18,7 @@ from scipy.special import expit
 
 from cormorant_np import Config, model
 from cormorant_np.gradient_check import gradient_error, inner
-from cormorant_np.weights import arrange_forward
+from cormorant_np.network.parameters import arrange_forward
 
 
 @pytest.mark.parametrize(

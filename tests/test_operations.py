@@ -1,7 +1,7 @@
 """The count of arithmetic, against one by hand."""
 
 from cormorant_np.config import Config
-from cormorant_np.operations import count_operations
+from cormorant_np.training.operations import count_operations
 
 
 def test_the_smallest_network_counted_by_hand():

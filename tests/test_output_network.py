@@ -3,7 +3,12 @@
 import numpy as np
 from conftest import QM9, assert_close, random_complex, random_params, small_config
 
-from cormorant_np.output_network import invariants_forward, output_backward, output_forward, output_network_forward
+from cormorant_np.network.output_network import (
+    invariants_forward,
+    output_backward,
+    output_forward,
+    output_network_forward,
+)
 from cormorant_np.rotation import random_rotation, rotate
 
 B, N, C, L = 2, 3, 2, 2

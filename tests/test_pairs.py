@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from conftest import random_complex
 
-from cormorant_np.pairs import gather, gather_backward, pair_indices, spread, spread_backward
+from cormorant_np.network.pairs import gather, gather_backward, pair_indices, spread, spread_backward
 
 N = 4
 PAIRS = [(j, i) for j in range(N) for i in range(j, N)]

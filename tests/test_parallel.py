@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 from conftest import ETHANOL, FORMALDEHYDE, WATER, assert_close, batch_of, random_params, small_config
 
-from cormorant_np import model, parallel
+from cormorant_np import model
 from cormorant_np.config import Config
 from cormorant_np.errors import UserError
-from cormorant_np.optimizer import flatten
+from cormorant_np.training import parallel
+from cormorant_np.training.optimizer import flatten
 
 MOLECULES = [ETHANOL, WATER, FORMALDEHYDE, WATER, ETHANOL]
 

@@ -12,8 +12,8 @@ from cormorant_np.data import make_batch
 from cormorant_np.errors import UserError
 from cormorant_np.exactness import invariance_errors
 from cormorant_np.gradient_check import gradient_error
-from cormorant_np.optimizer import flatten, unflatten
 from cormorant_np.rotation import random_rotation, rotate
+from cormorant_np.training.optimizer import flatten, unflatten
 
 SPECIES = (1, 6, 8)
 AXIS = np.array([[0, 0, z] for z in (-1, 0, 1, 2)])

@@ -5,9 +5,9 @@ import pytest
 from conftest import FORMALDEHYDE, WATER, batch_of, small_config
 from scipy.special import expit
 
-from cormorant_np.geometry import geometry_forward
-from cormorant_np.pairs import spread
-from cormorant_np.radial import mask_backward, mask_forward, radial_backward, radial_forward
+from cormorant_np.network.geometry import geometry_forward
+from cormorant_np.network.pairs import spread
+from cormorant_np.network.radial import mask_backward, mask_forward, radial_backward, radial_forward
 
 
 def formaldehyde_and_water(config, dtype=np.float64):

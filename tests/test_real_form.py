@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from conftest import assert_close, random_complex
 
-from cormorant_np.real_form import join, real_matrix, real_matrix_backward, split
+from cormorant_np.network.real_form import join, real_matrix, real_matrix_backward, split
 
 
 @pytest.mark.parametrize("axis", range(4))

@@ -7,12 +7,13 @@ import numpy as np
 import pytest
 from conftest import press_ctrl_c_after
 
-from cormorant_np import data, run_directory, training
+from cormorant_np import data
 from cormorant_np.errors import UserError
 from cormorant_np.evaluate import force_errors, load_run, summarise
 from cormorant_np.model import features, forward, init_params
-from cormorant_np.problem import Settings, minibatch, prepare
-from cormorant_np.training import train
+from cormorant_np.training import loop, run_directory
+from cormorant_np.training.loop import train
+from cormorant_np.training.problem import Settings, minibatch, prepare
 
 TINY = Settings(
     num_train=30, num_valid=10, num_test=10, epochs=3, batch_size=10, num_channels=2, num_layers=2, l_max=1, threads=2
@@ -140,7 +141,7 @@ def test_energies_are_centred_before_they_lose_digits(tmp_path):
 
 def test_the_gain_of_section_1_6_makes_activations_of_order_one_and_is_kept_in_the_run(tmp_path, capsys):
     train(dataclasses.replace(TINY, gain="auto", epochs=1), tmp_path)
-    gain = training.read_settings(tmp_path).gain
+    gain = loop.read_settings(tmp_path).gain
     assert f"{gain:.3g}" in capsys.readouterr().out
     _, problem, _ = load_run(tmp_path)
     assert problem.config.gain == gain

@@ -16,19 +16,19 @@ from conftest import (
 )
 
 from cormorant_np import model
-from cormorant_np.geometry import geometry_forward
-from cormorant_np.pairs import spread
-from cormorant_np.radial import mask_forward, radial_forward
-from cormorant_np.real_form import join, split
-from cormorant_np.spherical_harmonics import real_from_complex, to_real
-from cormorant_np.vertex_network import (
+from cormorant_np.network.geometry import geometry_forward
+from cormorant_np.network.pairs import spread
+from cormorant_np.network.parameters import arrange_forward, layer_coupling
+from cormorant_np.network.radial import mask_forward, radial_forward
+from cormorant_np.network.real_form import join, split
+from cormorant_np.network.vertex_network import (
     aggregate_forward,
     directions_forward,
     edge_to_vertex_forward,
     square_forward,
     vertex_network_forward,
 )
-from cormorant_np.weights import arrange_forward, layer_coupling
+from cormorant_np.spherical_harmonics import real_from_complex, to_real
 
 B, N, C = 2, 3, 2
 P = N * (N + 1) // 2

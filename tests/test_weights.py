@@ -5,7 +5,7 @@ import pytest
 from conftest import QM9, assert_close, couples, random_complex, random_params, small_config
 
 from cormorant_np.gradient_check import inner, random_like
-from cormorant_np.weights import (
+from cormorant_np.network.parameters import (
     OF_ALL_LAYERS,
     arrange_backward,
     arrange_forward,

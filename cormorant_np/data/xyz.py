@@ -12,7 +12,8 @@ ELEMENTS = (
     "Os Ir Pt Au Hg Tl Pb Bi Po At Rn Fr Ra Ac Th Pa U Np Pu Am Cm Bk Cf Es Fm Md No Lr Rf Db Sg Bh Hs Mt Ds Rg Cn Nh "
     "Fl Mc Lv Ts Og"
 )
-CHARGES = {symbol: charge for charge, symbol in enumerate(ELEMENTS.split(), start=1)}
+SYMBOLS = dict(enumerate(ELEMENTS.split(), start=1))
+CHARGES = {symbol: charge for charge, symbol in SYMBOLS.items()}
 
 
 def read_xyz(path):

@@ -6,7 +6,7 @@ import numpy as np
 
 from cormorant_np.backend import get_array_module, synchronise
 from cormorant_np.clebsch_gordan import paths, table
-from cormorant_np.weights import layer_coupling, num_edge_columns, num_paths
+from cormorant_np.network.parameters import layer_coupling, num_edge_columns, num_paths
 
 COMPLEX_MULTIPLY_ADD = 8
 REAL_COMPLEX_MULTIPLY_ADD = 4
@@ -61,23 +61,23 @@ def _paths_as_printed(config, s):
     return [num_paths(config, s, l) for l in weights], 2 * sum(int(np.count_nonzero(table(*p))) for p in products)
 
 
-def matrix_product_peak(pool, like, size=512, repeats=8):
+def matrix_product_peak(pool, real, size=512, repeats=8):
     """Floating-point operations a second of complex matrix products, of all workers together.
 
     Parameters
     ----------
     pool : Workers
-    like : an array of the real dtype, on the device
+    real : an array of the real dtype, on the device
     """
-    tasks = [(like, size, repeats)] * pool.number
+    tasks = [(real, size, repeats)] * pool.number
     seconds = min(max(pool.run(_multiply, tasks)) for _ in range(4))
     return COMPLEX_MULTIPLY_ADD * size**3 * repeats * pool.number / seconds
 
 
-def _multiply(like, size, repeats):
+def _multiply(real, size, repeats):
     """Seconds that some matrix products take."""
-    xp = get_array_module(like)
-    a = xp.ones((size, size), dtype=np.result_type(like.dtype, np.complex64))
+    xp = get_array_module(real)
+    a = xp.ones((size, size), dtype=np.result_type(real.dtype, np.complex64))
     began = time.perf_counter()
     for _ in range(repeats):
         product = a @ a

@@ -4,7 +4,7 @@ from cormorant_np.backend import get_array_module
 
 
 def linear_forward(weight, bias, x):
-    """y = W x + b for columns x.
+    """y = W x + b for columns x; W and b may be complex.
 
     Parameters
     ----------
@@ -22,10 +22,11 @@ def linear_forward(weight, bias, x):
 
 
 def linear_backward(d_y, cache):
-    """dW = dy xᵀ,  db = Σ dy,  dx = Wᵀ dy."""
+    """dW = dy x†,  db = Σ dy,  dx = W† dy, whose real part it is where x is real."""
     weight, x = cache
     d = d_y.reshape(len(d_y), -1)
-    return d @ x.reshape(len(x), -1).T, d.sum(axis=1), (weight.T @ d).reshape(x.shape)
+    d_x = weight.conj().T @ d if x.dtype == d.dtype else (weight.conj().T @ d).real
+    return d @ x.reshape(len(x), -1).conj().T, d.sum(axis=1), d_x.reshape(x.shape)
 
 
 def relu_forward(x, slope):

@@ -1,13 +1,13 @@
 """From activations to invariant scalars and the energy (section 1.5)."""
 
 from cormorant_np.backend import get_array_module
-from cormorant_np.mlp import mlp_backward, mlp_forward
-from cormorant_np.real_form import join, split
+from cormorant_np.network.mlp import mlp_backward, mlp_forward
+from cormorant_np.network.real_form import join, split
 from cormorant_np.so3_vector import dual, l_of_rows, sum_over_m
 
 
 def invariants_forward(features, config):
-    """The scalars of one layer's activations (section 1.5):
+    """The scalars of one layer's activations (section 1.5); `plain.invariants_forward`, for batches:
 
         ξ_0 = F_0            its real and imaginary part, for ℓ = 0
         ξ_1 = Re ξ̃ + Im ξ̃    with ξ̃ = Σ_m (-1)^m F_ℓm F_ℓ-m, for every ℓ (Re ξ̃ alone unless `imaginary_scalar_product`)
@@ -23,22 +23,22 @@ def invariants_forward(features, config):
     cache
     """
     xp = get_array_module(features)
-    product = sum_over_m(features * dual(features))
+    product = sum_over_m(features * dual(features))  # (L+1, C, B, N)
     xi_1 = product.real + product.imag if config.imaginary_scalar_product else product.real
     xi_2 = sum_over_m(features * features.conj()).real
-    by_l = xp.stack([xi_1, xi_2], axis=1).reshape(-1, *xi_1.shape[1:])
+    by_l = xp.stack([xi_1, xi_2], axis=1).reshape(-1, *xi_1.shape[1:])  # (2 (L+1), C, B, N)
     scalars = xp.concatenate([split(features[0], 0), by_l])
     return scalars.reshape(-1, *scalars.shape[2:]), (features, config)
 
 
 def invariants_backward(d_scalars, cache):
-    """Gradient by F.
+    """Gradient by F, ((L+1)², C, B, N) complex, from ((2 + 2 (L+1)) C, B, N) real.
 
     Re ξ̃ + Im ξ̃ = Re((1 - i) ξ̃), so that dξ̃ = (1 + i) dξ_1. Both factors of ξ̃ give the same: dF = 2 conj(F̃) dξ̃ with
     the dual F̃. From |F|², dF = 2 F dξ_2.
     """
     features, config = cache
-    d_scalars = d_scalars.reshape(-1, *features.shape[1:])
+    d_scalars = d_scalars.reshape(-1, *features.shape[1:])  # (2 + 2 (L+1), C, B, N)
     direction = 1 + 1j if config.imaginary_scalar_product else 1
     d_product, d_square = 2 * direction * d_scalars[2::2], (2 + 0j) * d_scalars[3::2]
     l = l_of_rows(features)
@@ -50,7 +50,7 @@ def invariants_backward(d_scalars, cache):
 
 
 def output_forward(weight, bias, scalars):
-    """y = A Σ_i x_i + b, the energy of every molecule (section 1.5.1).
+    """y = A Σ_i x_i + b, the energy of every molecule (section 1.5.1); `plain.output_forward`, for batches.
 
     Parameters
     ----------
@@ -99,7 +99,7 @@ def output_network_forward(params, scalars, atoms, config):
 
 
 def output_network_backward(d_y, cache):
-    """The gradients by the parameters, a dict, and by x; a sum hands its gradient to every term."""
+    """The gradients by the parameters, a dict, and by x, (n, B, N): a sum hands its gradient to every term."""
     *caches, config = cache
     if not config.mlp_output:
         d_weight, d_bias, d_scalars = output_backward(d_y, *caches)

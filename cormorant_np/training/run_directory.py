@@ -10,6 +10,7 @@ import numpy as np
 
 from cormorant_np.backend import to_device, to_host
 from cormorant_np.errors import UserError
+from cormorant_np.training.settings import Settings
 
 
 def write_json(path, content):
@@ -31,6 +32,11 @@ def read_json(path):
         raise UserError(f"{path} does not exist: is {Path(path).parent} the directory of a run?") from None
     except ValueError as error:
         raise UserError(f"{path} is damaged ({error}): start the run again in another --run-dir.") from None
+
+
+def read_settings(run_dir):
+    """The `Settings` of a run."""
+    return Settings(**read_json(Path(run_dir) / "config.json")["settings"])
 
 
 def save_arrays(path, arrays):

@@ -5,7 +5,8 @@ import dataclasses
 import numpy as np
 
 from cormorant_np.errors import UserError
-from cormorant_np.model import features, init_params
+from cormorant_np.exactness import activation_means
+from cormorant_np.model import init_params
 
 SEARCH = (0.1, 1000.0)
 STEPS = 12
@@ -28,18 +29,6 @@ def parse_gain(text):
     if not 0 < value < np.inf:
         raise UserError(f"--gain must be a positive number or auto, not {text}.")
     return value
-
-
-def activation_means(params, batch, config):
-    """The mean of |F^s| over the atoms, channels, ℓ and m of a batch (section 1.6), for every layer s = 1..S.
-
-    Returns
-    -------
-    (S,) float64
-    """
-    num_atoms = float((batch.charges > 0).sum())
-    per_atom = num_atoms * config.num_channels
-    return np.array([float(abs(f).sum()) / (per_atom * len(f)) for f in features(params, batch, config)])
 
 
 def tune_gain(config, batch, rng):

@@ -13,7 +13,7 @@ import pickle
 import subprocess
 import sys
 from contextlib import ExitStack, contextmanager
-from functools import lru_cache, partial
+from functools import partial
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -24,15 +24,15 @@ from cormorant_np import model
 from cormorant_np.backend import device_of, get_array_module, processes_for
 from cormorant_np.data.batch import take
 from cormorant_np.errors import UserError
-from cormorant_np.loss import mean_squared_error_backward, mean_squared_error_forward
-from cormorant_np.optimizer import flatten, unflatten
-from cormorant_np.weights import arrange_backward, arrange_forward
+from cormorant_np.network.parameters import flatten, layout, unflatten
+from cormorant_np.training.loss import mean_squared_error_backward, mean_squared_error_forward
 
 CHUNK_SIZE = {"cpu": 2800, "gpu": 160_000}
-"""Of a chunk's molecules, Σ N (N + 30): few enough for the cache, enough for NumPy's overhead, see docs/performance.md.
+"""Of a chunk's molecules, Σ N (N + PAIRS_OF_AN_ATOM): few enough for the cache, enough for NumPy's overhead, see
+docs/performance.md."""
 
-The arrays of one atom take as much memory as those of about 30 pairs of atoms.
-"""
+PAIRS_OF_AN_ATOM = 30
+"""The arrays of one atom take as much memory as those of about so many pairs of atoms."""
 
 MALLOC_OPTIONS = {-1: 2**31 - 1, -2: 64 * 2**20, -3: 32 * 2**20}
 """Of glibc's mallopt: M_TRIM_THRESHOLD, M_TOP_PAD and M_MMAP_THRESHOLD in bytes."""
@@ -88,7 +88,7 @@ def keep_freed_memory():
 def _process():
     """A worker process, as long as the `with` lasts; it keeps nothing, so that it may be killed at any time."""
     environment = {**os.environ, **ONE_BLAS_THREAD, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-    command = [sys.executable, "-m", "cormorant_np.worker"]
+    command = [sys.executable, "-m", "cormorant_np.training.worker"]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "pipesize": PIPE_SIZE}
     process = subprocess.Popen(command, env=environment, **pipes)
     try:
@@ -133,7 +133,7 @@ def shares(batch, number):
 def chunks(batch):
     """Slices of a batch, each of about `CHUNK_SIZE`."""
     num_molecules, num_atoms = batch.charges.shape
-    wanted = num_molecules * num_atoms * (num_atoms + 30) / CHUNK_SIZE[device_of(batch.positions)]
+    wanted = num_molecules * num_atoms * (num_atoms + PAIRS_OF_AN_ATOM) / CHUNK_SIZE[device_of(batch.positions)]
     return _slices(num_molecules, min(num_molecules, max(1, round(wanted))))
 
 
@@ -142,51 +142,39 @@ def _slices(length, number):
     return [slice(start, stop) for start, stop in pairwise(edges)]
 
 
-def loss_and_gradient(params, batch, targets, config, pool):
+def loss_and_gradient(vector, batch, targets, config, pool):
     """Mean squared error of a batch, its gradient, and the predictions.
 
     Parameters
     ----------
+    vector : (n,) real, all parameters, see `network.parameters.flatten`
     targets : (B,) real
     pool : Workers
 
     Returns
     -------
     loss : 0-d real
-    gradient : (n,) real, as `flatten` lays it out
+    gradient : (n,) real
     predictions : (B,) real
     """
-    like = _layout(config, targets.dtype.name)
-    vector = flatten({name: params[name] for name in like})
     tasks = [
         (vector, take(batch, share), targets[share], len(targets), config) for share in shares(batch, pool.number)
     ]
     losses, gradients, energies = zip(*pool.run(_share_of_gradient, tasks), strict=True)
-    grads = unflatten(sum(gradients), like)
-    gradient = flatten({name: grads[name] for name in params})
-    return sum(losses), gradient, get_array_module(targets).concatenate(energies)
+    return sum(losses), sum(gradients), get_array_module(targets).concatenate(energies)
 
 
 def _share_of_gradient(vector, batch, targets, count, config):
     """One worker's part of the loss, of the gradient, and of the predictions, chunk after chunk."""
-    like = _layout(config, targets.dtype.name)
-    weights = arrange_forward(unflatten(vector, like), config)
-    loss, total, energies = 0, {}, []
-    for part in chunks(batch):
-        energy, cache = model.arranged_forward(weights, take(batch, part), config)
-        part_loss, loss_cache = mean_squared_error_forward(energy, targets[part], count)
-        grads, _ = model.arranged_backward(mean_squared_error_backward(1, loss_cache), cache, positions=False)
-        loss = loss + part_loss
-        total = {name: total[name] + g if total else g for name, g in grads.items()}
+    params = unflatten(vector, layout(config))
+    loss, gradient, energies = 0, 0, []
+    for chunk in chunks(batch):
+        energy, cache = model.forward(params, take(batch, chunk), config)
+        chunk_loss, loss_cache = mean_squared_error_forward(energy, targets[chunk], count)
+        grads, _ = model.backward(mean_squared_error_backward(1, loss_cache), cache, by_positions=False)
+        loss, gradient = loss + chunk_loss, gradient + flatten(grads)
         energies.append(energy)
-    grads = arrange_backward(total, config)
-    return loss, flatten({name: grads[name] for name in like}), get_array_module(targets).concatenate(energies)
-
-
-@lru_cache
-def _layout(config, dtype):
-    """Parameters with the names and shapes of the network's, in the order in which one vector of them is exchanged."""
-    return model.init_params(config, np.random.default_rng(0), np.dtype(dtype))
+    return loss, gradient, get_array_module(targets).concatenate(energies)
 
 
 def predict(params, batch, config, pool):
@@ -205,14 +193,11 @@ def _predictions(function, params, batch, config, pool):
 
 
 def _share_of_energies(params, batch, config):
-    weights = arrange_forward(params, config)
-    return _concatenated([model.arranged_forward(weights, take(batch, part), config)[:1] for part in chunks(batch)])
+    return _concatenated([model.forward(params, take(batch, chunk), config)[:1] for chunk in chunks(batch)])
 
 
 def _share_of_forces(params, batch, config):
-    weights = arrange_forward(params, config)
-    parts = [take(batch, part) for part in chunks(batch)]
-    return _concatenated([model.arranged_energy_and_forces(weights, part, config) for part in parts])
+    return _concatenated([model.energy_and_forces(params, take(batch, chunk), config) for chunk in chunks(batch)])
 
 
 def _concatenated(results):

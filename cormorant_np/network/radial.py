@@ -3,11 +3,12 @@
 import math
 
 from cormorant_np.backend import get_array_module
-from cormorant_np.real_form import as_complex
+from cormorant_np.config import MIN_WIDTH
+from cormorant_np.network.real_form import as_complex
 
 
 def radial_forward(kappa, phi, geometry, config):
-    """Radial functions of every pair, complex (section 1.4.2, third item under S2):
+    """Radial functions of every pair, complex (section 1.4.2, third item under S2); `plain.radial_forward`:
 
         η_(k,n)(r) = r^-k ( sin(2π κ_n r + φ_n) + i sin(2π κ̄_n r + φ̄_n) ),   k = 0..max_power, n = 0..num_frequencies-1.
 
@@ -32,16 +33,16 @@ def radial_forward(kappa, phi, geometry, config):
     xp = get_array_module(kappa)
     r = geometry.distances
     by_function = (len(kappa), -1, 1, 1)
-    phase = 2 * math.pi * kappa.reshape(by_function) * r + phi.reshape(by_function)
+    phase = 2 * math.pi * kappa.reshape(by_function) * r + phi.reshape(by_function)  # (S, n, B, P)
     powers = _inverse_powers(geometry, config.max_power)
     sines = xp.sin(phase)
-    real, imaginary = _channels(powers * sines[:, :, None], config)
+    real, imaginary = _channels(powers * sines[:, :, None], config)  # of (S, n, k, B, P)
     shape = (len(kappa), config.num_radial, *r.shape)
     return as_complex(real.reshape(shape), imaginary.reshape(shape)), (kappa, phase, powers, sines, geometry, config)
 
 
 def radial_backward(d_eta, cache):
-    """Gradients by κ, φ and the distances.
+    """Gradients by κ, φ, (S, 2, num_frequencies), and the distances, (B, P), from (S, num_radial, B, P) complex.
 
     With p_k = r^-k and s_n = sin(x_n), x_n = 2π κ_n r + φ_n, every real function is p_k s_n, and
 
@@ -84,7 +85,7 @@ def _channels(functions, config):
 
 
 def mask_forward(cutoff, width, geometry, config):
-    """The soft mask of every channel (section 1.4.2, last item under S2), zero outside the neighbourhood N(i):
+    """The soft mask of every channel (section 1.4.2, last item under S2), zero outside N(i); `plain.mask_forward`:
 
         μ_c,ij = σ( -(r_ij - r_c) / w_c ),    σ(x) = 1 / (1 + exp(-x)) = (1 + tanh(x/2)) / 2.
 
@@ -101,7 +102,7 @@ def mask_forward(cutoff, width, geometry, config):
     """
     xp = get_array_module(cutoff)
     if config.clamp_cutoffs:
-        r_c, w = xp.abs(cutoff), xp.maximum(xp.abs(width), 1e-3)
+        r_c, w = xp.abs(cutoff), xp.maximum(xp.abs(width), MIN_WIDTH)
     else:
         r_c, w = cutoff, width
     r_c, w = r_c[..., None, None], w[..., None, None]
@@ -112,7 +113,9 @@ def mask_forward(cutoff, width, geometry, config):
 
 
 def mask_backward(d_mask, cache):
-    """Gradients by r_c, w and the distances: with x = (r_c - r) / w and dx = σ (1 - σ) dμ,
+    """Gradients by r_c and w, (S, C), and the distances, (B, P), from (S, C, B, P) real.
+
+    With x = (r_c - r) / w and dx = σ (1 - σ) dμ,
 
         dr_c = Σ dx / w,     dw = -Σ x dx / w,     dr = -Σ_c dx / w.
     """
@@ -123,5 +126,5 @@ def mask_backward(d_mask, cache):
     d_width = -(x * d_scaled).sum(axis=(2, 3))
     if config.clamp_cutoffs:
         d_cutoff = d_cutoff * xp.sign(cutoff)
-        d_width = d_width * xp.sign(width) * (xp.abs(width) > 1e-3)
+        d_width = d_width * xp.sign(width) * (xp.abs(width) > MIN_WIDTH)
     return d_cutoff, d_width, -d_scaled.sum(axis=(0, 1)) * geometry.distinct

@@ -5,7 +5,7 @@ import pickle
 import signal
 import sys
 
-from cormorant_np.parallel import in_worker
+from cormorant_np.training.parallel import in_worker
 
 
 def main():

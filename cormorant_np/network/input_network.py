@@ -1,17 +1,17 @@
 """From atomic charges to the first activations (section 1.3)."""
 
 from cormorant_np.backend import get_array_module
-from cormorant_np.mlp import linear_backward, linear_forward, mlp_backward, mlp_forward
-from cormorant_np.pairs import spread, spread_backward
-from cormorant_np.radial import mask_backward, mask_forward, radial_backward, radial_forward
-from cormorant_np.real_form import join, split
-
-FIXED_CUTOFF, FIXED_WIDTH = 1.73, 0.2
-"""In Å: where the released code's messages end, and how softly."""
+from cormorant_np.config import CUTOFF, WIDTH
+from cormorant_np.network.mlp import linear_backward, linear_forward, mlp_backward, mlp_forward
+from cormorant_np.network.pairs import spread, spread_backward
+from cormorant_np.network.radial import mask_backward, mask_forward, radial_backward, radial_forward
+from cormorant_np.network.real_form import join, split
 
 
 def input_network_forward(params, charges, geometry, config):
     """INPUT of (S1): F^0, by a linear mixing (MD17, section 1.3.1) or by message passing (QM9, section 1.3.2).
+
+    `plain.input_forward`, for batches. For MD17, F^0 = W F̃ + b for the atoms, and zero for padding.
 
     Parameters
     ----------
@@ -26,18 +26,22 @@ def input_network_forward(params, charges, geometry, config):
     """
     atom_features = featurize(charges, config, geometry.atoms.dtype)
     if config.message_passing_input:
-        return message_passing_forward(params, atom_features, geometry, config)
-    weight, bias = params["input.weight"], params["input.bias"]
-    features, cache = input_forward(weight, bias, atom_features, geometry.atoms)
-    return features, (*cache, geometry, config)
+        features, cache = message_passing_forward(params, atom_features, geometry, config)
+    else:
+        mixed, cache = linear_forward(params["input.weight"], params["input.bias"], atom_features)  # (C, B, N)
+        features = (mixed * geometry.atoms)[None]
+    return features, (cache, geometry, config)
 
 
 def input_network_backward(d_features, cache):
-    """The gradients by the parameters, a dict, and by the distances; the linear input does not see distances."""
-    *input_cache, geometry, config = cache
+    """The gradients by the parameters, a dict, and by the distances, (B, P), from (1, C, B, N) complex.
+
+    The linear input does not see distances.
+    """
+    cache, geometry, config = cache
     if config.message_passing_input:
         return message_passing_backward(d_features, cache)
-    d_weight, d_bias = input_backward(d_features, input_cache)
+    d_weight, d_bias, _ = linear_backward(d_features[0] * geometry.atoms, cache)
     return {"input.weight": d_weight, "input.bias": d_bias}, get_array_module(d_weight).zeros_like(geometry.distances)
 
 
@@ -58,33 +62,6 @@ def featurize(charges, config, dtype):
     powers = xp.stack([xp.ones_like(scaled), scaled, scaled * scaled])
     onehot = xp.stack([charges == z for z in config.species]).astype(dtype)
     return (onehot[:, None] * powers[None]).reshape(-1, *charges.shape)
-
-
-def input_forward(weight, bias, atom_features, atoms):
-    """F^0 = W F̃ + b, the mixing of real atom features into complex scalars (section 1.3.1).
-
-    Parameters
-    ----------
-    weight : (C, 3 N_species) complex
-    bias : (C,) complex
-    atom_features : (3 N_species, B, N) real, F̃
-    atoms : (B, N) real, 0 for padding
-
-    Returns
-    -------
-    F^0 : (1, C, B, N) complex
-    cache
-    """
-    flat = atom_features.reshape(len(atom_features), -1)
-    mixed = (weight @ flat + bias[:, None]).reshape(-1, *atoms.shape)
-    return (mixed * atoms)[None], (atom_features, atoms)
-
-
-def input_backward(d_features, cache):
-    """dW = dF F̃ᵀ and db = Σ dF, over all atoms but the padding."""
-    atom_features, atoms = cache
-    d_mixed = (d_features[0] * atoms).reshape(d_features.shape[1], -1)
-    return d_mixed @ atom_features.reshape(len(atom_features), -1).T, d_mixed.sum(axis=1)
 
 
 def message_passing_forward(params, atom_features, geometry, config):
@@ -109,17 +86,20 @@ def message_passing_forward(params, atom_features, geometry, config):
         cutoff, width = params["input.cutoff"][None], params["input.width"][None]
         masks, weights_cache = mask_forward(cutoff, width, geometry, config)
         weights = masks[0]
-    messages = (spread(weights) * atom_features[:, :, :, None]).sum(axis=2)
+    messages = (spread(weights) * atom_features[:, :, :, None]).sum(axis=2)  # (3 N_species, B, N_i)
     hidden = xp.concatenate([messages, atom_features])
     y, mlp_cache = mlp_forward(params, "input.mlp", hidden, config.negative_slope)
-    parts = (y * geometry.atoms).reshape(-1, 2, *geometry.atoms.shape)
-    return join(parts, 1)[None], (atom_features, weights_cache, mlp_cache, geometry, config)
+    re_im = (y * geometry.atoms).reshape(-1, 2, *geometry.atoms.shape)  # (C, 2, B, N)
+    return join(re_im, 1)[None], (atom_features, weights_cache, mlp_cache, geometry, config)
 
 
 def message_passing_backward(d_features, cache):
-    """Of real and imaginary part; then the MLP; then dμ_ij = Σ dm_i F̃_j for the message m_i = Σ_j μ_ij F̃_j."""
+    """The gradients by the parameters, a dict, and by the distances, (B, P), from (1, C, B, N) complex.
+
+    Of real and imaginary part; then the MLP; then dμ_ij = Σ dm_i F̃_j for the message m_i = Σ_j μ_ij F̃_j.
+    """
     atom_features, weights_cache, mlp_cache, geometry, config = cache
-    d_y = split(d_features[0], 1).reshape(-1, *geometry.atoms.shape)
+    d_y = split(d_features[0], 1).reshape(-1, *geometry.atoms.shape)  # (2C, B, N)
     grads, d_hidden = mlp_backward(d_y * geometry.atoms, mlp_cache)
     d_messages = d_hidden[: len(atom_features)]
     d_weights = spread_backward(d_messages[:, :, None, :] * atom_features[:, :, :, None])
@@ -147,19 +127,22 @@ def filter_forward(params, geometry, config):
     radial, radial_cache = radial_forward(kappa, phi, geometry, config)
     functions = split(radial[0], 1).reshape(-1, *geometry.distances.shape)
     mixed, linear_cache = linear_forward(params["input.filter.weight"], params["input.filter.bias"], functions)
-    cutoff, width = (xp.full((1, 1), value, dtype=mixed.dtype) for value in (FIXED_CUTOFF, FIXED_WIDTH))
+    cutoff, width = (xp.full((1, 1), value, dtype=mixed.dtype) for value in (CUTOFF, WIDTH))
     soft, soft_cache = mask_forward(cutoff, width, geometry, config)
-    soft = soft[0] * (geometry.distances < FIXED_CUTOFF)
+    soft = soft[0] * (geometry.distances < CUTOFF)
     return mixed * soft, (mixed, soft, radial_cache, linear_cache, soft_cache, geometry)
 
 
 def filter_backward(d_weights, cache):
-    """A product, a linear mixing, the radial functions and the soft mask, in reverse; the hard cutoff has no slope."""
+    """The gradients by the parameters, a dict, and by the distances, (B, P), from (3 N_species, B, P) real.
+
+    A product, a linear mixing, the radial functions and the soft mask, in reverse; the hard cutoff has no slope.
+    """
     mixed, soft, radial_cache, linear_cache, soft_cache, geometry = cache
     d_weight, d_bias, d_functions = linear_backward(d_weights * soft, linear_cache)
     pairs = d_functions.reshape(-1, 2, *geometry.distances.shape)
     d_kappa, d_phi, d_distances = radial_backward(join(pairs, 1)[None], radial_cache)
-    d_soft = (d_weights * mixed).sum(axis=0) * (geometry.distances < FIXED_CUTOFF)
+    d_soft = (d_weights * mixed).sum(axis=0) * (geometry.distances < CUTOFF)
     _, _, d_soft_distances = mask_backward(d_soft[None, None], soft_cache)
     grads = {
         "input.filter.weight": d_weight,

@@ -11,13 +11,17 @@ from typing import NamedTuple
 import numpy as np
 from tqdm import tqdm
 
-from cormorant_np import data, model, run_directory
+from cormorant_np import data
 from cormorant_np.backend import get_array_module, out_of_memory_advice, to_device, to_host
 from cormorant_np.errors import UserError
-from cormorant_np.gain import format_table, tune_gain
-from cormorant_np.optimizer import State, amsgrad_step, flatten, init_state, unflatten
-from cormorant_np.parallel import loss_and_gradient, predict, workers
-from cormorant_np.problem import Settings, minibatch, prepare, with_mev
+from cormorant_np.network.parameters import flatten, init_params, layout, unflatten
+from cormorant_np.training import run_directory
+from cormorant_np.training.gain import format_table, tune_gain
+from cormorant_np.training.optimizer import State, amsgrad_step, init_state
+from cormorant_np.training.parallel import loss_and_gradient, workers
+from cormorant_np.training.prediction import prediction_errors
+from cormorant_np.training.problem import epoch_batches, minibatch, prepare
+from cormorant_np.training.reporting import describe, log_line
 
 
 class RunState(NamedTuple):
@@ -41,10 +45,10 @@ class RunState(NamedTuple):
 
 def start(settings, problem):
     """The state before the first step."""
-    params = model.init_params(problem.config, np.random.default_rng(settings.seed), np.dtype(settings.dtype))
+    params = init_params(problem.config, np.random.default_rng(settings.seed), np.dtype(settings.dtype))
     vector = to_device(flatten(params), settings.device)
     zero = get_array_module(vector).zeros((), dtype=vector.dtype)
-    return RunState(vector, init_state(vector), 0, 0, zero, 0.0, np.inf), params
+    return RunState(vector, init_state(vector), 0, 0, zero, 0.0, np.inf)
 
 
 def train(settings, run_dir, resume=False):
@@ -66,15 +70,15 @@ def train(settings, run_dir, resume=False):
     problem = prepare(settings, splits)
     if settings.gain == "auto":
         settings, problem = with_tuned_gain(settings, problem)
-    state, like = start(settings, problem)
+    state = start(settings, problem)
     if resume:
         state = load_checkpoint(run_dir, settings.device)
         run_directory.truncate_log(run_dir / "log.jsonl", state.epoch)
     else:
         create(run_dir, settings, problem)
-        save_checkpoint(run_dir, state, like)
+        save_checkpoint(run_dir, state, problem.config)
     num_steps = -(-len(problem.splits["train"]) // settings.batch_size)
-    print(describe(settings, problem, like, run_dir), flush=True)
+    print(describe(settings, problem, run_dir), flush=True)
 
     advice = f"start again in another --run-dir with --batch-size {max(1, settings.batch_size // 2)}"
     total, done = settings.epochs * num_steps, state.epoch * num_steps + state.step
@@ -83,12 +87,12 @@ def train(settings, run_dir, resume=False):
     with pool_of_workers as pool, interruptible() as interrupted, bar, out_of_memory_advice(advice):
         while state.epoch < settings.epochs:
             for indices in epoch_batches(problem, settings, state.epoch)[state.step :]:
-                state = train_step(state, like, indices, problem, settings, pool)
+                state = train_step(state, indices, problem, settings, pool)
                 bar.update()
                 if interrupted():
-                    save_checkpoint(run_dir, state, like)
+                    save_checkpoint(run_dir, state, problem.config)
                     return False
-            state = end_epoch(state, like, problem, settings, run_dir, pool)
+            state = end_epoch(state, problem, settings, run_dir, pool)
     return True
 
 
@@ -103,20 +107,12 @@ def with_tuned_gain(settings, problem):
     return dataclasses.replace(settings, gain=gain), problem._replace(config=config)
 
 
-def epoch_batches(problem, settings, epoch):
-    """Index arrays of the mini-batches of an epoch, which depend on nothing but seed and epoch."""
-    rng = np.random.default_rng([settings.seed, epoch])
-    train = problem.splits["train"]
-    return [train[batch] for batch in data.bucketed_batches(problem.num_atoms[train], settings.batch_size, rng)]
-
-
-def train_step(state, like, indices, problem, settings, pool):
+def train_step(state, indices, problem, settings, pool):
     """One mini-batch: forward, backward, AMSGrad."""
     began = time.perf_counter()
     xp = get_array_module(state.vector)
     batch, targets = minibatch(problem, indices)
-    params = unflatten(state.vector, like)
-    _, gradient, predictions = loss_and_gradient(params, batch, targets, problem.config, pool)
+    _, gradient, predictions = loss_and_gradient(state.vector, batch, targets, problem.config, pool)
     vector, optimizer = amsgrad_step(
         state.vector, gradient, state.optimizer, settings.lr, adam=settings.optimizer == "adam"
     )
@@ -129,10 +125,10 @@ def train_step(state, like, indices, problem, settings, pool):
     )
 
 
-def end_epoch(state, like, problem, settings, run_dir, pool):
+def end_epoch(state, problem, settings, run_dir, pool):
     """Validate, log, keep the best model, save the checkpoint."""
     began = time.perf_counter()
-    params = unflatten(state.vector, like)
+    params = unflatten(state.vector, layout(problem.config))
     train_error = float(state.error_sum) / len(problem.splits["train"]) * problem.scale
     if not np.isfinite(train_error):
         raise UserError(
@@ -154,25 +150,8 @@ def end_epoch(state, like, problem, settings, run_dir, pool):
     run_directory.append_log(run_dir / "log.jsonl", row)
     tqdm.write(log_line(row, settings.epochs, problem.dataset.unit))
     state = state._replace(epoch=epoch, step=0, error_sum=state.error_sum * 0, seconds=0.0)
-    save_checkpoint(run_dir, state, like)
+    save_checkpoint(run_dir, state, problem.config)
     return state
-
-
-def prediction_errors(params, problem, indices, settings, pool):
-    """Predicted minus true energies at `indices`, float64 in the data set's unit, on the host."""
-    errors = np.empty(len(indices))
-    for part in evaluation_batches(problem, indices, settings):
-        batch, targets = minibatch(problem, indices[part])
-        difference = predict(params, batch, problem.config, pool) - targets
-        errors[part] = to_host(difference).astype(np.float64) * problem.scale
-    return errors
-
-
-def evaluation_batches(problem, indices, settings):
-    """Positions in `indices`, in large batches of molecules of similar size."""
-    order = np.argsort(problem.num_atoms[indices], kind="stable")
-    size = 20 * settings.batch_size
-    return [order[start : start + size] for start in range(0, len(order), size)]
 
 
 def create(run_dir, settings, problem):
@@ -200,17 +179,13 @@ def create(run_dir, settings, problem):
     run_directory.write_json(run_dir / "config.json", content)
 
 
-def read_settings(run_dir):
-    """The `Settings` of a run."""
-    return Settings(**run_directory.read_json(Path(run_dir) / "config.json")["settings"])
-
-
-def save_checkpoint(run_dir, state, like):
+def save_checkpoint(run_dir, state, config):
     """checkpoint.npz: the parameters by their names, and everything else in `state`."""
     optimizer = {f"optimizer.{name}": value for name, value in state.optimizer._asdict().items()}
     progress = {name: value for name, value in state._asdict().items() if name not in ("vector", "optimizer")}
-    arrays = {**unflatten(state.vector, like), **optimizer, **{f"progress.{k}": v for k, v in progress.items()}}
-    run_directory.save_arrays(run_dir / "checkpoint.npz", arrays)
+    progress = {f"progress.{name}": value for name, value in progress.items()}
+    params = unflatten(state.vector, layout(config))
+    run_directory.save_arrays(run_dir / "checkpoint.npz", {**params, **optimizer, **progress})
 
 
 def load_checkpoint(run_dir, device):
@@ -247,29 +222,3 @@ def interruptible():
         yield lambda: bool(pressed)
     finally:
         signal.signal(signal.SIGINT, previous)
-
-
-def describe(settings, problem, params, run_dir):
-    """What is about to be trained, in a few lines."""
-    sizes = {part: len(indices) for part, indices in problem.splits.items()}
-    config = problem.config
-    padding = data.padding_share(problem.num_atoms, epoch_batches(problem, settings, epoch=0))
-    return (
-        f"{problem.dataset.name} ({problem.dataset.theory}): "
-        f"{sizes['train']} training, {sizes['valid']} validation and {sizes['test']} test molecules, "
-        f"{padding:.2%} padding in the batches\n"
-        f"{model.num_parameters(params)} parameters: {config.num_layers} layers, l_max {settings.l_max}, "
-        f"{config.num_channels} channels, convention {settings.convention}, gain {config.gain:g}\n"
-        f"{settings.epochs} epochs, batches of {settings.batch_size}, {settings.optimizer}, lr {settings.lr:g}, "
-        f"{settings.dtype} on {settings.device} with --threads {settings.threads}\n"
-        f"everything goes into {run_dir}"
-    )
-
-
-def log_line(row, epochs, unit):
-    """One epoch for people, with the time that is left at this epoch's pace."""
-    left = (epochs - row["epoch"]) * row["seconds"]
-    return (
-        f"epoch {row['epoch']:{len(str(epochs))}d}/{epochs}  train MAE {with_mev(row['train_mae'], unit)}  "
-        f"valid MAE {with_mev(row['valid_mae'], unit)}  {row['seconds']:.1f} s, {left / 60:.0f} min left"
-    )

@@ -1,7 +1,6 @@
 """AMSGrad on real and imaginary parts (section 2; Reddi, Kale and Kumar, ICLR 2018, algorithm 2).
 
-A complex parameter is two real ones. `flatten` lays all parameters out as one real vector, on which the optimiser
-works; `unflatten` gives the dict of parameters back, as views of that vector.
+A complex parameter is two real ones: the optimiser works on the real vector of `network.parameters.flatten`.
 """
 
 from typing import NamedTuple
@@ -9,29 +8,6 @@ from typing import NamedTuple
 import numpy as np
 
 from cormorant_np.backend import get_array_module
-
-
-def flatten(params):
-    """One real vector of all parameters, real and imaginary parts side by side; complex ones first."""
-    xp = get_array_module(next(iter(params.values())))
-    return xp.concatenate([params[name].reshape(-1).view(params[name].real.dtype) for name in _order(params)])
-
-
-def unflatten(vector, like):
-    """The dict of parameters whose names, shapes and kinds are those of `like`, as views of `vector`."""
-    params, start = {}, 0
-    complex_dtype = np.result_type(vector.dtype, np.complex64)
-    for name in _order(like):
-        dtype, size = (complex_dtype, 2) if like[name].dtype.kind == "c" else (vector.dtype, 1)
-        stop = start + size * like[name].size
-        params[name] = vector[start:stop].view(dtype).reshape(like[name].shape)
-        start = stop
-    return {name: params[name] for name in like}
-
-
-def _order(params):
-    """Names, those of complex arrays first: on a GPU a complex number must lie at a multiple of its own size."""
-    return sorted(params, key=lambda name: params[name].dtype.kind != "c")
 
 
 class State(NamedTuple):

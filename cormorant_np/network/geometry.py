@@ -1,0 +1,167 @@
+"""Pairs of atoms: distances, harmonics, and with `radial` all that layers need to know of them (1.1, 1.4.2, 1.4.3).
+
+r_ij = r_i - r_j, from the sender j to the receiver i. All arrays here have one entry for both orders of a pair, that
+of j ≤ i: (..., B, P), see `pairs`.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from cormorant_np.backend import device_of, get_array_module
+from cormorant_np.network.pairs import gather_backward, pair_indices, spread, spread_backward
+from cormorant_np.network.radial import mask_backward, mask_forward, radial_backward, radial_forward
+from cormorant_np.so3_vector import parity
+from cormorant_np.spherical_harmonics import (
+    normalise,
+    normalise_backward,
+    solid_sh,
+    solid_sh_backward,
+    to_real,
+    to_real_backward,
+)
+
+
+class Geometry(NamedTuple):
+    """What the layers need to know about B molecules of at most N atoms.
+
+    atoms : (B, N) real, 1 for atoms and 0 for padding
+    distances : (B, P) real, |r_ij| in Å; 1 where there is no pair of two different atoms
+    distinct : (B, P) real, 1 for pairs of two different atoms, else 0
+    neighbours : (B, P) real, 1 for pairs with j ∈ N(i), else 0
+    harmonics : ((L_sh+1)², B, P) complex, Y_ℓm(r̂_ij); Y_ℓm(r̂_ji) is (-1)^ℓ times it
+    """
+
+    atoms: np.ndarray
+    distances: np.ndarray
+    distinct: np.ndarray
+    neighbours: np.ndarray
+    harmonics: np.ndarray
+
+
+def geometry_forward(charges, positions, config):
+    """Distances and harmonics of all pairs; `plain.geometry_forward`, once for both orders of a pair.
+
+    Nothing divides by the distance of an atom to itself or to padding: such pairs count as 1 Å long in `distances`,
+    which no result depends on, since `distinct` and `neighbours` leave them out.
+
+    Parameters
+    ----------
+    charges : (B, N) integers, 0 is padding
+    positions : (B, N, 3) in Å
+    config : Config, for `l_max_sh`, `solid_harmonics` (Y^ℓ(r̂) or r^ℓ Y^ℓ(r̂)) and `self_pairs` (is i ∈ N(i)?)
+
+    Returns
+    -------
+    Geometry, cache
+    """
+    first, second, _ = pair_indices(positions.shape[1], device_of(positions))
+    atoms = (charges > 0).astype(positions.dtype)
+    both = atoms[:, first] * atoms[:, second]
+    distinct = both * (first != second)
+    vectors = (positions[:, second] - positions[:, first]) * distinct[..., None]  # (B, P, 3)
+    unit, lengths = normalise(vectors)
+    harmonics = solid_sh(vectors if config.solid_harmonics else unit, max(config.l_max_sh))
+    distances = get_array_module(lengths).where(distinct > 0, lengths, 1)
+    geometry = Geometry(atoms, distances, distinct, both if config.self_pairs else distinct, harmonics)
+    return geometry, (geometry, unit, lengths, config)
+
+
+def geometry_backward(d_distances, d_harmonics, cache):
+    """Gradient by the positions, (B, N, 3) real, from (B, P) real and ((L_sh+1)², B, P) complex.
+
+    r_ij = r_i - r_j sends the gradient of every pair to i, and its negative to j.
+    """
+    geometry, unit, lengths, config = cache
+    d_argument = solid_sh_backward(d_harmonics, geometry.harmonics)
+    if config.solid_harmonics:
+        d_vectors = d_argument + unit * d_distances[..., None]
+    else:
+        d_vectors = normalise_backward(d_argument, d_distances, unit, lengths)
+    d_vectors = gather_backward((d_vectors * geometry.distinct[..., None]).swapaxes(1, 2))  # (B, 3, N_j, N_i)
+    return (d_vectors.sum(axis=2) - d_vectors.sum(axis=3)).swapaxes(1, 2)
+
+
+def real_harmonics_forward(harmonics):
+    """The real harmonics Y_real = U Y of all ordered pairs, made once for all layers; not in the supplement.
+
+    Pairs have Y_ℓ(r̂_ij) for j ≤ i; the other order has Y_ℓ(-r̂) = (-1)^ℓ Y_ℓ(r̂), and an atom and itself no odd ℓ.
+
+    Parameters
+    ----------
+    harmonics : ((L+1)², B, P) complex
+
+    Returns
+    -------
+    ((L+1)², B, N_j, N_i) real
+    """
+    y = spread(to_real(harmonics))
+    y *= _order_signs(y)
+    return y
+
+
+def real_harmonics_backward(d_real):
+    """Of both orders, ((L+1)², B, N_j, N_i) real, and from the real harmonics to the complex ones, ((L+1)², B, P)."""
+    return to_real_backward(spread_backward(d_real * _order_signs(d_real)))
+
+
+def _order_signs(y):
+    """What turns Y_ℓ of j ≤ i into that of (j, i), ((L+1)², 1, N_j, N_i): 1, (-1)^ℓ if j > i, their mean if j = i."""
+    xp = get_array_module(y)
+    j, i = xp.arange(y.shape[-1])[:, None], xp.arange(y.shape[-1])
+    parities = parity(y)[:, None, None, None]
+    return xp.where(j < i, 1, xp.where(j > i, parities, (1 + parities) / 2)).astype(y.dtype)
+
+
+class PairFunctions(NamedTuple):
+    """All that the layers need to know about pairs of atoms; none of it depends on activations.
+
+    geometry : Geometry
+    radial : (S, K, B, P) complex, η of every layer
+    masks : (S, C, B, P) real, μ of every layer
+    harmonics : ((L_sh+1)², B, N_j, N_i) real, Y of all ordered pairs
+    """
+
+    geometry: Geometry
+    radial: np.ndarray
+    masks: np.ndarray
+    harmonics: np.ndarray
+
+
+def pair_functions_forward(weights, charges, positions, config):
+    """Distances, radial functions, masks and harmonics of all pairs (sections 1.4.2 and 1.4.3).
+
+    Parameters
+    ----------
+    weights : the parameters, arranged, for "radial.kappa", "radial.phi", "edge.cutoff" and "edge.width" of all layers
+    charges : (B, N) integers, 0 is padding
+    positions : (B, N, 3) in Å
+    config : Config
+
+    Returns
+    -------
+    PairFunctions, cache
+    """
+    geometry, geometry_cache = geometry_forward(charges, positions, config)
+    radial, radial_cache = radial_forward(weights["radial.kappa"], weights["radial.phi"], geometry, config)
+    masks, mask_cache = mask_forward(weights["edge.cutoff"], weights["edge.width"], geometry, config)
+    harmonics = real_harmonics_forward(geometry.harmonics)
+    return PairFunctions(geometry, radial, masks, harmonics), (geometry_cache, radial_cache, mask_cache)
+
+
+def pair_functions_backward(d_radial, d_masks, d_harmonics, d_distances, cache):
+    """The gradients by the four parameters, a dict, and by the positions, (B, N, 3).
+
+    Parameters
+    ----------
+    d_radial, d_masks, d_harmonics : with the shapes of `PairFunctions`; d_harmonics None if no positions are wanted
+    d_distances : (B, P) real, from what else reads distances
+    """
+    geometry_cache, radial_cache, mask_cache = cache
+    grads = {}
+    grads["radial.kappa"], grads["radial.phi"], d_r = radial_backward(d_radial, radial_cache)
+    grads["edge.cutoff"], grads["edge.width"], d_r_mask = mask_backward(d_masks, mask_cache)
+    if d_harmonics is None:
+        return grads, None
+    d_distances = d_distances + d_r + d_r_mask
+    return grads, geometry_backward(d_distances, real_harmonics_backward(d_harmonics), geometry_cache)

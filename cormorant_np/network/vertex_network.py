@@ -1,0 +1,299 @@
+"""From edge scalars to SO(3)-vectors, and the vertex network (sections 1.4.3 and 1.4.4)."""
+
+from cormorant_np.backend import device_of, get_array_module
+from cormorant_np.network.pairs import pair_indices, spread, spread_backward
+from cormorant_np.network.real_form import join, real_matrix, real_matrix_backward, split
+from cormorant_np.so3_vector import block
+
+
+def vertex_network_forward(edges, harmonics, features, matrices, coupling):
+    """New activations: aggregation, Clebsch-Gordan square and identity, concatenated and mixed (S4, S5):
+
+        F_ℓ,i^(s+1) = ( Σ_j G_ij ⊗cg F_j  ⊕  F_i ⊗cg F_i  ⊕  F_i )_ℓ W_ℓ,    G_ij = g_ij^(s+1) Y(r̂_ij),
+
+    which is `plain.edge_to_vertex_forward` and `plain.vertex_network_forward`, fast. The products come first and the
+    coefficients after: X holds Σ_j G_p F_q, F and F_p F_q for all components p and q, one sparse matrix makes all paths
+    Z of all (ℓ, m) from it, and one matrix product for every ℓ mixes them. X and Z are in real form (see `real_form`):
+    their second axis has the real part and the imaginary part. The harmonics in G are the real ones, which the sparse
+    matrix turns into the complex ones (see `coupling`).
+
+    Parameters
+    ----------
+    edges : (L_sh+1, C, B, P) complex, g^(s+1)
+    harmonics : (at least (L_sh+1)², B, N_j, N_i) real, Y of every ordered pair, see `geometry.real_harmonics_forward`
+    features : ((L+1)², C, B, N) complex, F^s
+    matrices : (C, 2, Σ_ℓ K'_ℓ, 2, C) real, the folded W_ℓ of all ℓ in real form, see `arrangement`
+    coupling : Coupling of these L
+
+    Returns
+    -------
+    F^(s+1) : ((L_out+1)², C, B, N) complex
+    cache
+    """
+    xp = get_array_module(features)
+    products = xp.empty((coupling.matrix.shape[1] // 2, 2, *features.shape[1:]), dtype=features.real.dtype)
+    aggregate, identity, square = _kinds_of_products(products, len(features))
+    aggregate_cache = aggregate_forward(edges, harmonics, features, out=aggregate)
+    split(features, 1, out=identity)
+    split(square_forward(features), 1, out=square)
+    paths = couple_forward(products, coupling)
+    new_features, mix_cache = mix_forward(paths, matrices, coupling)
+    return new_features, (aggregate_cache, features, coupling, mix_cache)
+
+
+def vertex_network_backward(d_new_features, cache, by_params=True, by_positions=True):
+    """Gradients by g^(s+1), the harmonics, F^s and the weights: the steps in reverse. F^s has three consumers.
+
+    Parameters
+    ----------
+    d_new_features : ((L_out+1)², C, B, N) complex
+    by_params, by_positions : whether those by the weights and by the harmonics are wanted, else None
+
+    Returns
+    -------
+    (L_sh+1, C, B, P) complex, one with the harmonics' shape, ((L+1)², C, B, N) complex, one with the weights' shape
+    """
+    aggregate_cache, features, coupling, mix_cache = cache
+    d_paths, d_matrices = mix_backward(d_new_features, mix_cache, by_params)
+    d_products = couple_backward(d_paths, coupling)
+    d_aggregate, d_identity, d_square = _kinds_of_products(d_products, len(features))
+    d_edges, d_harmonics, d_features = aggregate_backward(d_aggregate, aggregate_cache, by_positions)
+    d_features += join(d_identity, 1)
+    d_features += square_backward(join(d_square, 1), features)
+    return d_edges, d_harmonics, d_features, d_matrices
+
+
+def _kinds_of_products(products, num_in):
+    """Views of X: Σ_j G_p F_q as (p, q, 2, C, B, N), then F, then F_p F_q with p ≤ q."""
+    num_rest = num_in + num_in * (num_in + 1) // 2
+    aggregate, rest = products[:-num_rest], products[-num_rest:]
+    return aggregate.reshape(-1, num_in, *products.shape[1:]), rest[:num_in], rest[num_in:]
+
+
+def edge_to_vertex_forward(g, y):
+    """SO(3)-vectors of one weight ℓ for every pair of atoms (S3); `plain.edge_to_vertex_forward`, for real harmonics:
+
+        G_ℓmc,ij = g_ℓc,ij Y_ℓm(r̂_ij).
+
+    Parameters
+    ----------
+    g : (C, B, 2, N_j, N_i) real, real and imaginary part of g_ℓ
+    y : (2ℓ+1, B, N_j, N_i) real, Y_ℓ
+
+    Returns
+    -------
+    (2ℓ+1, C, B, 2, N_j, N_i) real, G_ℓ in real form
+    """
+    return g * y[:, None, :, None]
+
+
+def edge_to_vertex_backward(d_pairs, g, y, by_positions=True):
+    """dg = Σ_m Y_m dG_m  and, if wanted `by_positions`, else None,  dY_m = Σ_c g_c dG_mc over both parts.
+
+    Parameters
+    ----------
+    d_pairs : (2ℓ+1, C, B, 2, N_j, N_i) real
+
+    Returns
+    -------
+    (C, B, 2, N_j, N_i) and (2ℓ+1, B, N_j, N_i) real
+    """
+    xp = get_array_module(d_pairs)
+    d = d_pairs.reshape(*d_pairs.shape[:4], -1)  # (m, C, B, 2, N_j N_i)
+    d_g = xp.einsum("mbx,mcbrx->cbrx", y.reshape(*y.shape[:2], -1), d)
+    d_y = xp.einsum("cbrx,mcbrx->mbx", g.reshape(d_g.shape), d).reshape(y.shape) if by_positions else None
+    return d_g.reshape(g.shape), d_y
+
+
+def aggregate_forward(edges, harmonics, features, out):
+    """The sums over neighbours (S5, item 1), of which the coupling makes `plain.cg_product_forward(G, F)`:
+
+        A_pq,i = Σ_{j∈N(i)} F_q,j G_p,ji    for all components p and q, G_p,ji of sender j and receiver i.
+
+    For every p, channel and molecule it is a product of matrices, F G with (q, j) and (j, i). In real form, G has its
+    real part above its imaginary part, and F is a real matrix of twice as many rows and columns. G as a whole would
+    not fit the cache. One ℓ of it does, and is made anew in the backward pass.
+
+    Parameters
+    ----------
+    edges : (L_sh+1, C, B, P) complex, g
+    harmonics : (at least (L_sh+1)², B, N_j, N_i) real, Y
+    features : (Q, C, B, N) complex, F
+    out : ((L_sh+1)², Q, 2, C, B, N) real, A, written
+
+    Returns
+    -------
+    cache
+    """
+    xp = get_array_module(features)
+    g = split(spread(edges), 3)  # (L_sh+1, C, B, 2, N_j, N_i)
+    senders = real_matrix(features.transpose(1, 2, 0, 3), 2)  # (C, B, Q, 2, 2, N_j)
+    senders = senders.reshape(*senders.shape[:2], 2 * len(features), -1)  # (C, B, 2Q, 2N_j)
+    sums = _by_receiver(out)
+    for l in range(len(g)):
+        pairs = edge_to_vertex_forward(g[l], harmonics[block(l)])  # (m, C, B, 2, N_j, N_i)
+        pairs = pairs.reshape(*pairs.shape[:3], -1, pairs.shape[-1])  # (m, C, B, 2N_j, N_i)
+        xp.matmul(senders, pairs, out=sums[block(l)])  # (m, C, B, 2Q, N_i)
+    return g, harmonics, senders
+
+
+def aggregate_backward(d_out, cache, by_positions=True):
+    """Gradients by g, Y (None unless wanted `by_positions`) and F. For A_p = F G_p they go through
+
+        dG_p = F† dA_p    and    dF = Σ_p dA_p G_p†.
+
+    In real form F† is the transposed matrix. So is G†, see `_sum_with_transpose`.
+
+    Parameters
+    ----------
+    d_out : ((L_sh+1)², Q, 2, C, B, N) real
+
+    Returns
+    -------
+    (L_sh+1, C, B, P) complex, one with the harmonics' shape, (Q, C, B, N) complex
+    """
+    g, harmonics, senders = cache
+    xp = get_array_module(senders)
+    adjoint = xp.ascontiguousarray(senders.swapaxes(2, 3))  # (C, B, 2N_j, 2Q)
+    d_sums = _by_receiver(d_out)
+    d_g, d_senders = xp.empty_like(g), 0
+    d_harmonics = xp.zeros_like(harmonics) if by_positions else None
+    for l in range(len(g)):
+        y, d = harmonics[block(l)], d_sums[block(l)]  # d (m, C, B, 2Q, N_i)
+        pairs = edge_to_vertex_forward(g[l], y)  # (m, C, B, 2, N_j, N_i)
+        d_pairs = (adjoint @ d).reshape(pairs.shape)
+        d_g[l], d_y = edge_to_vertex_backward(d_pairs, g[l], y, by_positions)
+        if by_positions:
+            d_harmonics[block(l)] = d_y
+        d_senders = d_senders + _sum_with_transpose(d, pairs, l)
+    d_senders = d_senders.reshape(*g.shape[1:4], -1, 2, g.shape[-1])  # (C, B, 2, Q, 2, N_j)
+    d_features = real_matrix_backward(d_senders.transpose(3, 4, 0, 1, 2, 5), 0)  # (Q, C, B, N_j)
+    return spread_backward(join(d_g, 3)), d_harmonics, d_features
+
+
+def _sum_with_transpose(d_sums, pairs, l):
+    """Σ_m dA_m G_mᵀ without a transposed copy: g is symmetric and Y has a parity, so that G_m,ij = (-1)^ℓ G_m,ji.
+
+    Parameters
+    ----------
+    d_sums : (2ℓ+1, C, B, 2Q, N_i) real
+    pairs : (2ℓ+1, C, B, 2, N_j, N_i) real, read with i and j exchanged
+
+    Returns
+    -------
+    (C, B, 2, 2Q, N_j) real
+    """
+    return (-1) ** l * (d_sums[:, :, :, None] @ pairs).sum(axis=0)
+
+
+def _by_receiver(products):
+    """(P, Q, 2, C, B, N_i) as matrices, (P, C, B, 2Q, N_i)."""
+    return products.reshape(len(products), -1, *products.shape[3:]).transpose(0, 2, 3, 1, 4)
+
+
+def square_forward(features):
+    """The products F_p F_q with p ≤ q (S5, item 2), of which the coupling makes `plain.cg_product_forward(F, F)`.
+
+    Parameters
+    ----------
+    features : (Q, C, B, N) complex
+
+    Returns
+    -------
+    (Q (Q+1)/2, C, B, N) complex
+    """
+    first, second, _ = pair_indices(len(features), device_of(features))
+    return features[first] * features[second]
+
+
+def square_backward(d_products, features):
+    """dF_p = Σ_q≠p conj(F_q) d(F_p F_q) + 2 conj(F_p) d(F_p F_p): both factors of every product.
+
+    Parameters
+    ----------
+    d_products : (Q (Q+1)/2, C, B, N) complex
+
+    Returns
+    -------
+    (Q, C, B, N) complex
+    """
+    _, _, numbers = pair_indices(len(features), device_of(features))
+    conjugate = features.conj()
+    d = d_products[numbers]  # (Q, Q, C, B, N)
+    d *= conjugate
+    return d.sum(axis=1) + conjugate * d_products[numbers.diagonal()]
+
+
+def couple_forward(products, coupling):
+    """Z = M X: all Clebsch-Gordan products of the layer, from the products of components (S5), in real form.
+
+    Parameters
+    ----------
+    products : (rows, 2, C, B, N) real, X
+
+    Returns
+    -------
+    Z : (rows (ℓ, m, path), 2, C, B, N) real
+    """
+    x = products.reshape(2 * len(products), -1)  # (2 rows, C B N)
+    return (coupling.matrix @ x).reshape(-1, *products.shape[1:])
+
+
+def couple_backward(d_paths, coupling):
+    """dX = Mᵀ dZ, (rows, 2, C, B, N) real from (rows (ℓ, m, path), 2, C, B, N) real."""
+    return (coupling.transpose @ d_paths.reshape(2 * len(d_paths), -1)).reshape(-1, *d_paths.shape[1:])
+
+
+def mix_forward(paths, matrices, coupling):
+    """F_ℓm = W_ℓ Z_ℓm for every (ℓ, m): the linear mixing of all paths and channels (S5), in real form.
+
+    Parameters
+    ----------
+    paths : (rows (ℓ, m, path), 2, C, B, N) real, Z
+    matrices : (C_out, 2, Σ_ℓ K'_ℓ, 2, C) real, the W_ℓ side by side
+
+    Returns
+    -------
+    ((L_out+1)², C_out, B, N) complex
+    cache
+    """
+    xp = get_array_module(paths)
+    mixed = xp.empty((len(coupling.num_paths) ** 2, len(matrices), 2, *paths.shape[3:]), dtype=paths.dtype)
+    for l, (matrix, z) in enumerate(_by_l(matrices, paths, coupling)):
+        xp.matmul(matrix, z, out=mixed[block(l)].reshape(2 * l + 1, len(matrix), -1))  # (m, 2 C_out, B N)
+    return join(mixed, 2), (paths, matrices, coupling)
+
+
+def mix_backward(d_mixed, cache, by_params=True):
+    """dZ_ℓm = W_ℓᵀ dF_ℓm  and, if wanted `by_params`, else None,  dW_ℓ = Σ_m dF_ℓm Z_ℓmᵀ, in real form.
+
+    Parameters
+    ----------
+    d_mixed : ((L_out+1)², C_out, B, N) complex
+
+    Returns
+    -------
+    (rows (ℓ, m, path), 2, C, B, N) and (C_out, 2, Σ_ℓ K'_ℓ, 2, C) real
+    """
+    paths, matrices, coupling = cache
+    xp = get_array_module(paths)
+    d_paths, d_matrices = xp.empty_like(paths), xp.empty_like(matrices)
+    d_real = split(d_mixed, 2)  # (rows, C_out, 2, B, N)
+    views = zip(_by_l(matrices, paths, coupling), _by_l(d_matrices, d_paths, coupling), strict=True)
+    for l, ((matrix, z), (d_matrix, d_z)) in enumerate(views):
+        d = d_real[block(l)].reshape(2 * l + 1, len(matrix), -1)  # (m, 2 C_out, B N)
+        xp.matmul(matrix.T, d, out=d_z)
+        if by_params:
+            d_matrix[...] = (z @ d.swapaxes(1, 2)).sum(axis=0).T
+    return d_paths, d_matrices if by_params else None
+
+
+def _by_l(matrices, paths, coupling):
+    """For each ℓ, views of W_ℓ, (2 C_out, K'_ℓ 2 C), and of Z_ℓ, (2ℓ+1, K'_ℓ 2 C, B N)."""
+    columns = 2 * matrices.shape[-1]
+    matrices = matrices.reshape(2 * len(matrices), -1)  # (2 C_out, Σ_ℓ K'_ℓ 2 C)
+    start, row = 0, 0
+    for l, num_paths in enumerate(coupling.num_paths):
+        stop, end = start + num_paths * columns, row + (2 * l + 1) * num_paths
+        yield matrices[:, start:stop], paths[row:end].reshape(2 * l + 1, num_paths * columns, -1)
+        start, row = stop, end

@@ -1,0 +1,88 @@
+"""Predictions of a trained network: for the molecules of a run, and for others."""
+
+from pathlib import Path
+
+import numpy as np
+
+from cormorant_np import data
+from cormorant_np.backend import check_device, to_host
+from cormorant_np.config import Config
+from cormorant_np.data.qm9 import free_atoms
+from cormorant_np.data.xyz import SYMBOLS
+from cormorant_np.errors import UserError
+from cormorant_np.training import run_directory
+from cormorant_np.training.parallel import predict, predict_with_forces, workers
+from cormorant_np.training.problem import minibatch
+
+BATCH_SIZE = 100
+
+
+def predict_molecules(run_dir, molecules, forces=False, device="cpu", processes=1):
+    """Energies, and forces if asked for, of molecules of any sizes, by the best model of a run.
+
+    For QM9's thermochemical targets, the share of the free atoms, which the network does not learn, is added.
+
+    Parameters
+    ----------
+    run_dir : Path
+    molecules : list of (charges, positions), as from `read_xyz`
+
+    Returns
+    -------
+    energies : list of float, in the unit of the run's data
+    forces : list of (N, 3) arrays in that unit per Å, or of None
+
+    Raises
+    ------
+    UserError
+        If an element is not among those of the training data.
+    """
+    check_device(device)
+    content = run_directory.read_json(Path(run_dir) / "config.json")
+    config, settings = Config(**content["network"]), run_directory.read_settings(run_dir)
+    check_elements(molecules, config)
+    params = run_directory.load_arrays(Path(run_dir) / "best.npz", device)
+    energies, all_forces = [], []
+    with workers(processes, device) as pool:
+        for start in range(0, len(molecules), BATCH_SIZE):
+            part = molecules[start : start + BATCH_SIZE]
+            charges, positions = data.pad(part)
+            host = data.make_batch(charges, positions, config, np.dtype(settings.dtype))
+            batch = data.batch.to_device(host, device)
+            if forces:
+                scaled, scaled_forces = predict_with_forces(params, batch, config, pool)
+                scaled_forces = to_host(scaled_forces) * content["scale"]
+                all_forces += [f[: len(z)] for f, (z, _) in zip(scaled_forces, part, strict=True)]
+            else:
+                scaled = predict(params, batch, config, pool)
+                all_forces += [None] * len(part)
+            part_energies = to_host(scaled).astype(np.float64) * content["scale"] + content["mean"]
+            if settings.is_qm9:
+                part_energies += free_atoms(charges, settings.target)
+            energies += part_energies.tolist()
+    return energies, all_forces
+
+
+def check_elements(molecules, config):
+    """A `UserError` that names the elements which the network has never seen."""
+    unknown = sorted({int(z) for charges, _ in molecules for z in charges} - set(config.species))
+    if unknown:
+        names, known = (", ".join(SYMBOLS[z] for z in zs) for zs in (unknown, config.species))
+        raise UserError(f"The molecules contain {names}, but the run was trained on {known} alone.")
+
+
+def prediction_errors(params, problem, indices, settings, pool):
+    """Predicted minus true energies at `indices`, float64 in the data set's unit, on the host."""
+    errors = np.empty(len(indices))
+    for part in evaluation_batches(problem, indices, settings):
+        batch, targets = minibatch(problem, indices[part])
+        difference = predict(params, batch, problem.config, pool) - targets
+        errors[part] = to_host(difference).astype(np.float64) * problem.scale
+    return errors
+
+
+def evaluation_batches(problem, indices, settings):
+    """Positions in `indices`, in large batches of molecules of similar size."""
+    order = np.argsort(problem.num_atoms[indices], kind="stable")
+    size = 20 * settings.batch_size
+    return [order[start : start + size] for start in range(0, len(order), size)]

@@ -1,0 +1,43 @@
+"""What a run says to people."""
+
+import math
+
+from cormorant_np import data
+from cormorant_np.network.parameters import layout
+from cormorant_np.training.problem import epoch_batches
+
+MEV = {"kcal/mol": 43.3641, "eV": 1000.0}
+"""Units of energy in meV (1 kcal/mol = 4184 J/mol / (96485.33 C/mol))."""
+
+
+def with_mev(error, unit):
+    """An error with its unit, and in meV if it is an energy: "0.123 kcal/mol (5.3 meV)"."""
+    mev = f" ({error * MEV[unit]:.1f} meV)" if unit in MEV else ""
+    return f"{error:.4g} {unit}{mev}"
+
+
+def describe(settings, problem, run_dir):
+    """What is about to be trained, in a few lines."""
+    sizes = {part: len(indices) for part, indices in problem.splits.items()}
+    config = problem.config
+    num_parameters = sum(math.prod(shape) * (1 + is_complex) for shape, is_complex in layout(config).values())
+    padding = data.padding_share(problem.num_atoms, epoch_batches(problem, settings, epoch=0))
+    return (
+        f"{problem.dataset.name} ({problem.dataset.theory}): "
+        f"{sizes['train']} training, {sizes['valid']} validation and {sizes['test']} test molecules, "
+        f"{padding:.2%} padding in the batches\n"
+        f"{num_parameters} parameters: {config.num_layers} layers, l_max {settings.l_max}, "
+        f"{config.num_channels} channels, convention {settings.convention}, gain {config.gain:g}\n"
+        f"{settings.epochs} epochs, batches of {settings.batch_size}, {settings.optimizer}, lr {settings.lr:g}, "
+        f"{settings.dtype} on {settings.device} with --threads {settings.threads}\n"
+        f"everything goes into {run_dir}"
+    )
+
+
+def log_line(row, epochs, unit):
+    """One epoch for people, with the time that is left at this epoch's pace."""
+    left = (epochs - row["epoch"]) * row["seconds"]
+    return (
+        f"epoch {row['epoch']:{len(str(epochs))}d}/{epochs}  train MAE {with_mev(row['train_mae'], unit)}  "
+        f"valid MAE {with_mev(row['valid_mae'], unit)}  {row['seconds']:.1f} s, {left / 60:.0f} min left"
+    )
