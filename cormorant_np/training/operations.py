@@ -6,7 +6,8 @@ import numpy as np
 
 from cormorant_np.backend import get_array_module, synchronise
 from cormorant_np.clebsch_gordan import paths, table
-from cormorant_np.network.parameters import layer_coupling, num_edge_columns, num_paths
+from cormorant_np.network.arrangement import layer_coupling
+from cormorant_np.network.parameters import num_edge_columns, num_paths
 
 COMPLEX_MULTIPLY_ADD = 8
 REAL_COMPLEX_MULTIPLY_ADD = 4
