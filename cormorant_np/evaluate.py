@@ -6,7 +6,7 @@ import json
 from cormorant_np.backend import choose_device
 from cormorant_np.errors import run_command
 from cormorant_np.training.reporting import with_mev
-from cormorant_np.training.results import force_errors
+from cormorant_np.training.results import run_errors
 
 
 def main(arguments=None):
@@ -18,7 +18,7 @@ def main(arguments=None):
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     options = parser.parse_args(arguments)
     device = choose_device(options.device)
-    result = force_errors(options.run_dir, options.split, device, options.threads)
+    result = run_errors(options.run_dir, options.split, device, options.threads)
     if options.json:
         print(json.dumps(result))
         return 0

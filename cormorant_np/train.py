@@ -6,6 +6,7 @@ Without arguments, a short run on the bundled sample (ethanol, 3000 training fra
 
 import argparse
 import dataclasses
+from argparse import BooleanOptionalAction
 from pathlib import Path
 
 from cormorant_np.backend import choose_device
@@ -41,9 +42,15 @@ def build_parser():
     add("--resume", action="store_true", help="go on with the run in --run-dir")
     for part, name in (("train", "training"), ("valid", "validation"), ("test", "test")):
         add(f"--num-{part}", type=int, help=f"number of {name} molecules")
-    add("--epochs", type=int, help="default 512 for MD17 and rMD17, 256 for QM9, as in the paper; 25 for the sample")
-    add("--batch-size", type=int, help="default 25")
-    add("--lr", type=float, help="learning rate, constant; default 5e-4")
+    add("--protocol", choices=["paper", "forces"], help="defaults of what follows: the paper's, or with forces")
+    add("--force-weight", type=float, help="weight of the forces in the loss; 0 learns energies alone, as in the paper")
+    add("--epochs", type=int, help="default 512 for MD17 and 256 for QM9, the paper's; 120 for rMD17, 5 for the sample")
+    add("--batch-size", type=int, help="default 25; with forces 5")
+    add("--lr", type=float, help="learning rate of the first step; default 5e-4; with forces 1e-3")
+    add("--lr-final", type=float, help="learning rate after the last step, by half a cosine; with forces default 1e-5")
+    add("--mirror", action=BooleanOptionalAction, help="mirror molecules at random in training; default with forces")
+    add("--ema", type=float, help="decay of an average of the parameters over the steps, which is then kept; default 0")
+    add("--weight-decay", type=float, help="of all parameters in a step, times the learning rate; default 0")
     add("--optimizer", choices=["amsgrad", "adam"], help="default amsgrad")
     add("--gain", type=parse_gain, help="g of section 1.6, or auto; default 5, released convention 10")
     add("--convention", choices=["supplement", "released"], help="default supplement; see docs/differences.md")
@@ -81,20 +88,25 @@ def main(arguments=None):
         return 0
     if "device" in given:
         given["device"] = choose_device(given["device"])
-    resume, run_dir = given.pop("resume", False), given.pop("run_dir", None)
-    run_dir = Path(run_dir) if run_dir else default_run_dir(new_settings(given))
-    settings = resumed_settings(run_dir, given) if resume else new_settings(given)
+    resume, run_dir, protocol = given.pop("resume", False), given.pop("run_dir", None), given.pop("protocol", None)
+    run_dir = Path(run_dir) if run_dir else default_run_dir(new_settings(given, protocol))
+    if resume and protocol:
+        raise UserError("--resume goes on as the run was begun: leave out --protocol.")
+    settings = resumed_settings(run_dir, given) if resume else new_settings(given, protocol)
     if settings.dataset == "sample":
-        print("A short run on the bundled sample; --dataset md17 has the paper's settings (50,000 frames, 512 epochs).")
+        print("A short run on the bundled sample; --dataset md17 and --protocol paper do what the paper did.")
     if not train(settings, run_dir, resume):
         print(f"Stopped and saved; go on with: python -m cormorant_np.train --run-dir {run_dir} --resume")
         return 130
     result = summarise(run_dir, **{name: getattr(settings, name) for name in MAY_CHANGE})
     unit = result["unit"]
     print(f"test MAE {with_mev(result['test_mae'], unit)}, RMSE {with_mev(result['test_rmse'], unit)}")
+    if "test_force_mae" in result:
+        mae, rmse = result["test_force_mae"], result["test_force_rmse"]
+        print(f"test MAE of forces {mae:.4g} {unit}/Å, RMSE {rmse:.4g} {unit}/Å")
     print(f"  on {result['num_test']} molecules, with the model of epoch {result['best_epoch']}")
     print(f"predicting the mean of the training energies: MAE {with_mev(result['baseline_mae'], unit)}")
-    print(f"plots: {run_dir / 'learning_curve.png'}, {run_dir / 'predictions.png'}")
+    print(f"plots: {', '.join(str(path) for path in sorted(run_dir.glob('*.png')))}")
     return 0
 
 

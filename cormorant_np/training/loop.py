@@ -1,6 +1,7 @@
 """The training loop (section 2): AMSGrad on mini-batches, checkpoints, an exact continuation."""
 
 import dataclasses
+import math
 import platform
 import signal
 import time
@@ -19,8 +20,8 @@ from cormorant_np.training import run_directory
 from cormorant_np.training.gain import format_table, tune_gain
 from cormorant_np.training.optimizer import State, amsgrad_step, init_state
 from cormorant_np.training.parallel import loss_and_gradient, workers
-from cormorant_np.training.prediction import prediction_errors
-from cormorant_np.training.problem import epoch_batches, minibatch, prepare
+from cormorant_np.training.prediction import frame_errors
+from cormorant_np.training.problem import epoch_batches, minibatch, mirrored, prepare
 from cormorant_np.training.reporting import describe, log_line
 
 
@@ -29,26 +30,29 @@ class RunState(NamedTuple):
 
     vector, optimizer : the parameters, flattened, and the optimiser's `State`
     epoch, step : finished epochs, and finished steps in the present one
-    error_sum : Σ |error| of the present epoch's training molecules so far, scaled like the targets; on the device
+    average : the averaged parameters, see `averaged`
+    error_sums : Σ |error| of the present epoch's energies and, if they are learned, force components, so far; scaled
+        like the targets, on the device
     seconds : time spent in the present epoch
-    best_error : the smallest validation error so far
+    best_loss : the smallest validation loss so far
     """
 
     vector: np.ndarray
     optimizer: State
+    average: np.ndarray
     epoch: int
     step: int
-    error_sum: np.ndarray
+    error_sums: np.ndarray
     seconds: float
-    best_error: float
+    best_loss: float
 
 
 def start(settings, problem):
     """The state before the first step."""
     params = init_params(problem.config, np.random.default_rng(settings.seed), np.dtype(settings.dtype))
     vector = to_device(flatten(params), settings.device)
-    zero = get_array_module(vector).zeros((), dtype=vector.dtype)
-    return RunState(vector, init_state(vector), 0, 0, zero, 0.0, np.inf)
+    zeros = get_array_module(vector).zeros(2 if settings.force_weight else 1, dtype=vector.dtype)
+    return RunState(vector, init_state(vector), vector, 0, 0, zeros, 0.0, np.inf)
 
 
 def train(settings, run_dir, resume=False):
@@ -76,8 +80,8 @@ def train(settings, run_dir, resume=False):
         run_directory.truncate_log(run_dir / "log.jsonl", state.epoch)
     else:
         create(run_dir, settings, problem)
-        save_checkpoint(run_dir, state, problem.config)
-    num_steps = -(-len(problem.splits["train"]) // settings.batch_size)
+        save_checkpoint(run_dir, state, settings, problem.config)
+    num_steps = steps_of_epoch(problem, settings)
     print(describe(settings, problem, run_dir), flush=True)
 
     advice = f"start again in another --run-dir with --batch-size {max(1, settings.batch_size // 2)}"
@@ -90,7 +94,7 @@ def train(settings, run_dir, resume=False):
                 state = train_step(state, indices, problem, settings, pool)
                 bar.update()
                 if interrupted():
-                    save_checkpoint(run_dir, state, problem.config)
+                    save_checkpoint(run_dir, state, settings, problem.config)
                     return False
             state = end_epoch(state, problem, settings, run_dir, pool)
     return True
@@ -107,51 +111,103 @@ def with_tuned_gain(settings, problem):
     return dataclasses.replace(settings, gain=gain), problem._replace(config=config)
 
 
+def learning_rate(settings, step, num_steps):
+    """The rate of a step, half a cosine from `lr` at the first one to `lr_final` after the last: not in section 2.
+
+    The paper's rate is constant; the released code's goes from 1e-3 to 1e-5.
+    """
+    if settings.lr_final is None:
+        return settings.lr
+    return settings.lr_final + (settings.lr - settings.lr_final) * (1 + math.cos(math.pi * step / num_steps)) / 2
+
+
 def train_step(state, indices, problem, settings, pool):
     """One mini-batch: forward, backward, AMSGrad."""
     began = time.perf_counter()
-    xp = get_array_module(state.vector)
+    xp, done = get_array_module(state.vector), state.optimizer.step
     batch, targets = minibatch(problem, indices)
-    _, gradient, predictions = loss_and_gradient(state.vector, batch, targets, problem.config, pool)
-    vector, optimizer = amsgrad_step(
-        state.vector, gradient, state.optimizer, settings.lr, adam=settings.optimizer == "adam"
+    if settings.mirror:
+        batch, targets = mirrored(batch, targets, np.random.default_rng([settings.seed, done]))
+    _, gradient, energies, forces = loss_and_gradient(
+        state.vector, batch, targets, problem.config, pool, settings.force_weight
     )
+    lr = learning_rate(settings, done, settings.epochs * steps_of_epoch(problem, settings))
+    vector, optimizer = amsgrad_step(state.vector, gradient, state.optimizer, lr, adam=settings.optimizer == "adam")
+    if settings.weight_decay:
+        vector = vector - lr * settings.weight_decay * vector
+    errors = [xp.abs(energies - targets.energies).sum()]
+    if forces is not None:
+        errors.append(xp.abs(forces - targets.forces).sum())
     return state._replace(
         vector=vector,
         optimizer=optimizer,
+        average=averaged(state.average, vector, settings.ema, done),
         step=state.step + 1,
-        error_sum=state.error_sum + xp.abs(predictions - targets).sum(),
+        error_sums=state.error_sums + xp.stack(errors),
         seconds=state.seconds + time.perf_counter() - began,
     )
+
+
+def averaged(average, vector, decay, step):
+    """The exponential average of the parameters; over the first steps it forgets faster. Without decay, the vector."""
+    if not decay:
+        return vector
+    decay = min(decay, (1 + step) / (10 + step))
+    return decay * average + (1 - decay) * vector
+
+
+def steps_of_epoch(problem, settings):
+    """The number of mini-batches of an epoch."""
+    return -(-len(problem.splits["train"]) // settings.batch_size)
 
 
 def end_epoch(state, problem, settings, run_dir, pool):
     """Validate, log, keep the best model, save the checkpoint."""
     began = time.perf_counter()
-    params = unflatten(state.vector, layout(problem.config))
-    train_error = float(state.error_sum) / len(problem.splits["train"]) * problem.scale
-    if not np.isfinite(train_error):
+    params = unflatten(state.average, layout(problem.config))
+    errors = training_errors(state, problem)
+    if not all(map(math.isfinite, errors.values())):
         raise UserError(
             f"The training error is not finite any more in epoch {state.epoch + 1}: this is the instability of section "
             f"2.1; start again with a smaller --lr or --gain. The checkpoint in {run_dir} is that of the epoch before."
         )
-    errors = prediction_errors(params, problem, problem.splits["valid"], settings, pool)
-    valid_error = float(np.abs(errors).mean()) if len(errors) else train_error
-    epoch = state.epoch + 1
-    if valid_error < state.best_error:
-        state = state._replace(best_error=valid_error)
-        run_directory.save_arrays(run_dir / "best.npz", params)
-    row = {
-        "epoch": epoch,
-        "train_mae": train_error,
-        "valid_mae": valid_error,
-        "seconds": state.seconds + time.perf_counter() - began,
+    errors |= validation_errors(params, problem, settings, pool) or {
+        "valid_mae": errors["train_mae"],
+        "valid_loss": (errors["train_mae"] / problem.scale) ** 2,
     }
+    if errors["valid_loss"] < state.best_loss:
+        state = state._replace(best_loss=errors["valid_loss"])
+        run_directory.save_arrays(run_dir / "best.npz", params)
+    row = {"epoch": state.epoch + 1, **errors, "seconds": state.seconds + time.perf_counter() - began}
     run_directory.append_log(run_dir / "log.jsonl", row)
     tqdm.write(log_line(row, settings.epochs, problem.dataset.unit))
-    state = state._replace(epoch=epoch, step=0, error_sum=state.error_sum * 0, seconds=0.0)
-    save_checkpoint(run_dir, state, problem.config)
+    state = state._replace(epoch=state.epoch + 1, step=0, error_sums=state.error_sums * 0, seconds=0.0)
+    save_checkpoint(run_dir, state, settings, problem.config)
     return state
+
+
+def training_errors(state, problem):
+    """Mean absolute errors of the present epoch's training molecules, each from the step in which it was used."""
+    indices = problem.splits["train"]
+    energy, *force = (to_host(state.error_sums).astype(np.float64) * problem.scale).tolist()
+    errors = {"train_mae": energy / len(indices)}
+    if force:
+        errors["train_force_mae"] = force[0] / (3 * int(problem.num_atoms[indices].sum()))
+    return errors
+
+
+def validation_errors(params, problem, settings, pool):
+    """Mean absolute errors of the validation molecules, and their loss; empty if there are none."""
+    indices = problem.splits["valid"]
+    if not len(indices):
+        return {}
+    energies, forces = frame_errors(params, problem, indices, pool, settings.force_weight > 0)
+    errors = {"valid_mae": float(np.abs(energies).mean())}
+    loss = np.mean((energies / problem.scale) ** 2)
+    if forces is not None:
+        errors["valid_force_mae"] = float(np.abs(forces).mean())
+        loss += settings.force_weight * np.mean((forces / problem.scale) ** 2)
+    return errors | {"valid_loss": float(loss)}
 
 
 def create(run_dir, settings, problem):
@@ -179,10 +235,12 @@ def create(run_dir, settings, problem):
     run_directory.write_json(run_dir / "config.json", content)
 
 
-def save_checkpoint(run_dir, state, config):
-    """checkpoint.npz: the parameters by their names, and everything else in `state`."""
+def save_checkpoint(run_dir, state, settings, config):
+    """checkpoint.npz: the parameters by their names, and everything else in `state`; the average if there is one."""
     optimizer = {f"optimizer.{name}": value for name, value in state.optimizer._asdict().items()}
     progress = {name: value for name, value in state._asdict().items() if name not in ("vector", "optimizer")}
+    if not settings.ema:
+        del progress["average"]
     progress = {f"progress.{name}": value for name, value in progress.items()}
     params = unflatten(state.vector, layout(config))
     run_directory.save_arrays(run_dir / "checkpoint.npz", {**params, **optimizer, **progress})
@@ -201,10 +259,10 @@ def load_checkpoint(run_dir, device):
     params = {}
     for name, array in arrays.items():
         group, _, key = name.partition(".")
-        groups.get(group, params)[key if group in groups else name] = array
-    optimizer = {k: to_device(v, device) if v.ndim else v.item() for k, v in groups["optimizer"].items()}
-    progress = {k: to_device(v, device) if k == "error_sum" else v.item() for k, v in groups["progress"].items()}
-    return RunState(to_device(flatten(params), device), State(**optimizer), **progress)
+        value = to_device(array, device) if array.ndim else array.item()
+        groups.get(group, params)[key if group in groups else name] = array if group not in groups else value
+    vector = to_device(flatten(params), device)
+    return RunState(vector, State(**groups["optimizer"]), **{"average": vector, **groups["progress"]})
 
 
 @contextmanager

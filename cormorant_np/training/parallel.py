@@ -25,6 +25,7 @@ from cormorant_np.backend import device_of, get_array_module, processes_for
 from cormorant_np.data.batch import take
 from cormorant_np.errors import UserError
 from cormorant_np.network.parameters import flatten, layout, unflatten
+from cormorant_np.training.forces import displace
 from cormorant_np.training.loss import mean_squared_error_backward, mean_squared_error_forward
 
 CHUNK_SIZE = {"cpu": 2800, "gpu": 160_000}
@@ -142,31 +143,43 @@ def _slices(length, number):
     return [slice(start, stop) for start, stop in pairwise(edges)]
 
 
-def loss_and_gradient(vector, batch, targets, config, pool):
-    """Mean squared error of a batch, its gradient, and the predictions.
+def loss_and_gradient(vector, batch, targets, config, pool, force_weight=0.0):
+    """The loss of a batch (see `loss`), its gradient, and the predictions.
 
     Parameters
     ----------
     vector : (n,) real, all parameters, see `network.parameters.flatten`
-    targets : (B,) real
+    batch : Batch
+    targets : Targets, with forces if `force_weight` is not zero
     pool : Workers
 
     Returns
     -------
     loss : 0-d real
     gradient : (n,) real
-    predictions : (B,) real
+    energies : (B,) real
+    forces : (B, N, 3) real, or None
     """
-    tasks = [
-        (vector, take(batch, share), targets[share], len(targets), config) for share in shares(batch, pool.number)
-    ]
-    losses, gradients, energies = zip(*pool.run(_share_of_gradient, tasks), strict=True)
-    return sum(losses), sum(gradients), get_array_module(targets).concatenate(energies)
+    counts = len(targets.energies), 3 * targets.num_atoms / force_weight if force_weight else None
+    tasks = []
+    for share in shares(batch, pool.number):
+        forces = targets.forces[share] if force_weight else None
+        tasks.append((vector, take(batch, share), targets.energies[share], forces, counts, config))
+    losses, gradients, energies, forces = zip(*pool.run(_share_of_gradient, tasks), strict=True)
+    concatenate = get_array_module(vector).concatenate
+    return sum(losses), sum(gradients), concatenate(energies), concatenate(forces) if force_weight else None
 
 
-def _share_of_gradient(vector, batch, targets, count, config):
-    """One worker's part of the loss, of the gradient, and of the predictions, chunk after chunk."""
+def _share_of_gradient(vector, batch, energies, forces, counts, config):
+    """One worker's part of the loss, of the gradient, and of the predictions."""
     params = unflatten(vector, layout(config))
+    if forces is None:
+        return _gradient_by_energies(params, batch, energies, counts[0], config)
+    return _gradient_by_forces(params, batch, energies, forces, counts, config)
+
+
+def _gradient_by_energies(params, batch, targets, count, config):
+    """Chunk after chunk, forward and backward."""
     loss, gradient, energies = 0, 0, []
     for chunk in chunks(batch):
         energy, cache = model.forward(params, take(batch, chunk), config)
@@ -174,7 +187,22 @@ def _share_of_gradient(vector, batch, targets, count, config):
         grads, _ = model.backward(mean_squared_error_backward(1, loss_cache), cache, by_positions=False)
         loss, gradient = loss + chunk_loss, gradient + flatten(grads)
         energies.append(energy)
-    return loss, gradient, get_array_module(targets).concatenate(energies)
+    return loss, gradient, get_array_module(targets).concatenate(energies), None
+
+
+def _gradient_by_forces(params, batch, target_energies, target_forces, counts, config):
+    """Energies and forces of all chunks; then forward and backward of the displaced molecules, see `forces`."""
+    energies, forces = _share_of_forces(params, batch, config)
+    energy_loss, energy_cache = mean_squared_error_forward(energies, target_energies, counts[0])
+    force_loss, force_cache = mean_squared_error_forward(forces, target_forces, counts[1])
+    d_energy, d_forces = (mean_squared_error_backward(1, cache) for cache in (energy_cache, force_cache))
+    displaced, d_energies = displace(batch, d_energy, d_forces)
+    gradient = 0
+    for chunk in chunks(displaced):
+        _, cache = model.forward(params, take(displaced, chunk), config)
+        grads, _ = model.backward(d_energies[chunk], cache, by_positions=False)
+        gradient = gradient + flatten(grads)
+    return energy_loss + force_loss, gradient, energies, forces
 
 
 def predict(params, batch, config, pool):

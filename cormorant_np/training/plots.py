@@ -20,31 +20,50 @@ def _plain_log_ticks(axis):
 
 
 def plot_learning_curve(path, log, unit, baseline):
-    """Training and validation error by epoch, and the error of predicting the mean."""
-    figure, axes = _figure()
-    epochs = [row["epoch"] for row in log]
-    axes.plot(epochs, [row["train_mae"] for row in log], label="training")
-    axes.plot(epochs, [row["valid_mae"] for row in log], label="validation")
-    axes.axhline(baseline, color="grey", linestyle=":", label="predicting the mean")
-    axes.set(xlabel="epoch", ylabel=f"mean absolute error / ({unit})", yscale="log")
-    _plain_log_ticks(axes.yaxis)
-    axes.legend()
-    axes.grid(alpha=0.3)
+    """Training and validation errors by epoch, of energies beside the error of predicting the mean, and of forces."""
+    has_forces = "train_force_mae" in log[0]
+    figure, all_axes = _figure(2 if has_forces else 1, size=(10, 4) if has_forces else (6, 4))
+    energy_axes, *force_axes = np.atleast_1d(all_axes)
+    _plot_errors(energy_axes, log, "mae", f"error of energies / ({unit})")
+    energy_axes.axhline(baseline, color="grey", linestyle=":", label="predicting the mean")
+    energy_axes.legend()
+    for axes in force_axes:
+        _plot_errors(axes, log, "force_mae", f"error of forces / ({unit}/Å)")
     figure.savefig(path, dpi=150)
+
+
+def _plot_errors(axes, log, name, label):
+    epochs = [row["epoch"] for row in log]
+    for part, words in (("train", "training"), ("valid", "validation")):
+        rows = [row.get(f"{part}_{name}", np.nan) for row in log]
+        axes.plot(epochs, rows, label=words, marker="." if len(epochs) < 30 else "")
+    axes.set(xlabel="epoch", ylabel=f"mean absolute {label}", yscale="log")
+    _plain_log_ticks(axes.yaxis)
+    axes.grid(alpha=0.3)
 
 
 def plot_predictions(path, true, predicted, unit):
     """Predicted against true energies of the test molecules, both relative to the mean of the true ones."""
-    figure, axes = _figure(size=(5, 5))
     centre = true.mean()
-    axes.scatter(true - centre, predicted - centre, s=6, alpha=0.5, linewidths=0)
-    limits = np.array([true.min(), true.max()]) - centre
+    title = f"{len(true)} test molecules"
+    _plot_against(path, true - centre, predicted - centre, "energy - mean", unit, title)
+
+
+def plot_forces(path, true, predicted, unit):
+    """Predicted against true components of the forces on the test molecules' atoms."""
+    _plot_against(path, true.ravel(), predicted.ravel(), "force component", f"{unit}/Å", f"{true.size} components")
+
+
+def _plot_against(path, true, predicted, what, unit, title):
+    figure, axes = _figure(size=(5, 5))
+    axes.scatter(true, predicted, s=6, alpha=min(0.5, 3000 / len(true)), linewidths=0, rasterized=True)
+    limits = np.array([true.min(), true.max()])
     axes.plot(limits, limits, color="grey", linewidth=1)
     error = np.abs(predicted - true).mean()
     axes.set(
-        xlabel=f"true energy - mean / ({unit})",
-        ylabel=f"predicted energy - mean / ({unit})",
-        title=f"{len(true)} test molecules, mean absolute error {error:.3g} {unit}",
+        xlabel=f"true {what} / ({unit})",
+        ylabel=f"predicted {what} / ({unit})",
+        title=f"{title}\nmean absolute error {error:.3g} {unit}",
         aspect="equal",
     )
     axes.grid(alpha=0.3)

@@ -14,7 +14,8 @@ from cormorant_np.training import run_directory
 from cormorant_np.training.parallel import predict, predict_with_forces, workers
 from cormorant_np.training.problem import minibatch
 
-BATCH_SIZE = 100
+BATCH_SIZE = 500
+"""Molecules that are predicted together."""
 
 
 def predict_molecules(run_dir, molecules, forces=False, device="cpu", processes=1):
@@ -71,18 +72,38 @@ def check_elements(molecules, config):
         raise UserError(f"The molecules contain {names}, but the run was trained on {known} alone.")
 
 
-def prediction_errors(params, problem, indices, settings, pool):
-    """Predicted minus true energies at `indices`, float64 in the data set's unit, on the host."""
-    errors = np.empty(len(indices))
-    for part in evaluation_batches(problem, indices, settings):
-        batch, targets = minibatch(problem, indices[part])
-        difference = predict(params, batch, problem.config, pool) - targets
-        errors[part] = to_host(difference).astype(np.float64) * problem.scale
-    return errors
+def predict_frames(params, problem, indices, pool, forces=False):
+    """Energies, and forces if asked for, of the molecules of a run's data at `indices`.
+
+    Returns
+    -------
+    energies : (n,) float64 in the data set's unit, on the host
+    forces : (n, N, 3) float64 in that unit per Å, zero for padding, on the host; or None
+    """
+    energies = np.empty(len(indices))
+    all_forces = np.zeros((len(indices), *problem.dataset.positions.shape[1:])) if forces else None
+    for part in evaluation_batches(problem, indices):
+        batch, _ = minibatch(problem, indices[part])
+        if forces:
+            scaled, scaled_forces = predict_with_forces(params, batch, problem.config, pool)
+            all_forces[part, : scaled_forces.shape[1]] = to_host(scaled_forces).astype(np.float64) * problem.scale
+        else:
+            scaled = predict(params, batch, problem.config, pool)
+        energies[part] = to_host(scaled).astype(np.float64) * problem.scale + problem.mean
+    return energies, all_forces
 
 
-def evaluation_batches(problem, indices, settings):
+def evaluation_batches(problem, indices):
     """Positions in `indices`, in large batches of molecules of similar size."""
     order = np.argsort(problem.num_atoms[indices], kind="stable")
-    size = 20 * settings.batch_size
-    return [order[start : start + size] for start in range(0, len(order), size)]
+    return [order[start : start + BATCH_SIZE] for start in range(0, len(order), BATCH_SIZE)]
+
+
+def frame_errors(params, problem, indices, pool, forces=False):
+    """Predicted minus true energies, (n,), and, if asked for, forces of all atoms, (A, 3), else None."""
+    energies, all_forces = predict_frames(params, problem, indices, pool, forces)
+    energy_errors = energies - problem.dataset.energies[indices]
+    if not forces:
+        return energy_errors, None
+    atoms = problem.dataset.charges[indices] > 0
+    return energy_errors, (all_forces - problem.dataset.forces[indices])[atoms]

@@ -7,7 +7,9 @@ import numpy as np
 from cormorant_np import data
 from cormorant_np.backend import check_device, get_array_module, to_device
 from cormorant_np.config import Config
+from cormorant_np.errors import UserError
 from cormorant_np.network.pairs import pair_indices
+from cormorant_np.training.loss import Targets
 from cormorant_np.training.settings import network
 
 
@@ -19,7 +21,7 @@ class Problem(NamedTuple):
     config : Config
     batch : Batch of all n molecules, on the device
     num_atoms : (n,) integers, on the host
-    targets : (n,) real on the device, (energy - mean) / scale
+    targets : Targets on the device, (energy - mean) / scale and force / scale; no forces unless they are learned
     mean, scale : mean and standard deviation of the training energies
     """
 
@@ -28,7 +30,7 @@ class Problem(NamedTuple):
     config: Config
     batch: data.Batch
     num_atoms: np.ndarray
-    targets: np.ndarray
+    targets: Targets
     mean: float
     scale: float
 
@@ -56,7 +58,6 @@ def prepare(settings, splits=None):
     train_energies = dataset.energies[splits["train"]]
     mean, scale = float(train_energies.mean()), float(train_energies.std()) or 1.0
     batch = data.make_batch(dataset.charges, dataset.positions, config, np.dtype(settings.dtype))
-    targets = ((dataset.energies - mean) / scale).astype(settings.dtype)
     num_atoms = (dataset.charges > 0).sum(axis=1)
     for n in np.unique(num_atoms).tolist():
         pair_indices(n, settings.device)  # so that no training step uploads these tables
@@ -66,18 +67,42 @@ def prepare(settings, splits=None):
         config=config,
         batch=data.batch.to_device(batch, settings.device),
         num_atoms=num_atoms,
-        targets=to_device(targets, settings.device),
+        targets=_targets(dataset, mean, scale, num_atoms, settings),
         mean=mean,
         scale=scale,
     )
 
 
+def _targets(dataset, mean, scale, num_atoms, settings):
+    if settings.force_weight and dataset.forces is None:
+        raise UserError(f"{dataset.name} has no forces: learn its energies alone with --force-weight 0.")
+    energies = ((dataset.energies - mean) / scale).astype(settings.dtype)
+    forces = (dataset.forces / scale).astype(settings.dtype) if settings.force_weight else None
+    on_device = [None if array is None else to_device(array, settings.device) for array in (energies, forces)]
+    return Targets(*on_device, int(num_atoms.sum()))
+
+
 def minibatch(problem, indices):
     """The molecules at `indices`, a host array, without the padding that none of them needs; and their targets."""
-    num_atoms = int(problem.num_atoms[indices].max())
-    indices = get_array_module(problem.targets).asarray(indices)
+    num_atoms = problem.num_atoms[indices]
+    most, total = int(num_atoms.max()), int(num_atoms.sum())
+    energies, forces, _ = problem.targets
+    indices = get_array_module(energies).asarray(indices)
     charges, positions = data.take(problem.batch, indices)
-    return data.Batch(charges[:, :num_atoms], positions[:, :num_atoms]), problem.targets[indices]
+    targets = Targets(energies[indices], None if forces is None else forces[indices][:, :most], total)
+    return data.Batch(charges[:, :most], positions[:, :most]), targets
+
+
+def mirrored(batch, targets, rng):
+    """Some of the molecules, drawn by lot, as mirror images, r → -r.
+
+    Energies do not change under a reflection and forces turn along. The network has to learn it: unlike rotations, it
+    is not built in, since products with odd ℓ1 + ℓ2 - ℓ are kept (see `exactness.parity_errors`).
+    """
+    signs = get_array_module(batch.positions).asarray(rng.choice([-1.0, 1.0], (len(batch.charges), 1, 1)))
+    signs = signs.astype(batch.positions.dtype)
+    forces = None if targets.forces is None else signs * targets.forces
+    return batch._replace(positions=signs * batch.positions), targets._replace(forces=forces)
 
 
 def epoch_batches(problem, settings, epoch):

@@ -19,16 +19,18 @@ def with_mev(error, unit):
 def describe(settings, problem, run_dir):
     """What is about to be trained, in a few lines."""
     sizes = {part: len(indices) for part, indices in problem.splits.items()}
-    config = problem.config
+    config, weight, lr, lr_final = problem.config, settings.force_weight, settings.lr, settings.lr_final
     num_parameters = sum(math.prod(shape) * (1 + is_complex) for shape, is_complex in layout(config).values())
     padding = data.padding_share(problem.num_atoms, epoch_batches(problem, settings, epoch=0))
+    loss = f"energies and forces with the weight {weight:g}" if weight else "energies alone"
+    rate = f"{lr:g}" if lr_final in (None, lr) else f"{lr:g} → {lr_final:g}"
     return (
         f"{problem.dataset.name} ({problem.dataset.theory}): "
         f"{sizes['train']} training, {sizes['valid']} validation and {sizes['test']} test molecules, "
         f"{padding:.2%} padding in the batches\n"
-        f"{num_parameters} parameters: {config.num_layers} layers, l_max {settings.l_max}, "
+        f"{num_parameters} parameters: {config.num_layers} layers, l_max {' '.join(map(str, config.l_max))}, "
         f"{config.num_channels} channels, convention {settings.convention}, gain {config.gain:g}\n"
-        f"{settings.epochs} epochs, batches of {settings.batch_size}, {settings.optimizer}, lr {settings.lr:g}, "
+        f"{loss}: {settings.epochs} epochs, batches of {settings.batch_size}, {settings.optimizer}, lr {rate}, "
         f"{settings.dtype} on {settings.device} with --threads {settings.threads}\n"
         f"everything goes into {run_dir}"
     )
@@ -37,7 +39,11 @@ def describe(settings, problem, run_dir):
 def log_line(row, epochs, unit):
     """One epoch for people, with the time that is left at this epoch's pace."""
     left = (epochs - row["epoch"]) * row["seconds"]
+    errors = []
+    for part in ("train", "valid"):
+        force = f", {row[f'{part}_force_mae']:.3g} {unit}/Å" if f"{part}_force_mae" in row else ""
+        errors.append(f"{part} MAE {with_mev(row[f'{part}_mae'], unit)}{force}")
     return (
-        f"epoch {row['epoch']:{len(str(epochs))}d}/{epochs}  train MAE {with_mev(row['train_mae'], unit)}  "
-        f"valid MAE {with_mev(row['valid_mae'], unit)}  {row['seconds']:.1f} s, {left / 60:.0f} min left"
+        f"epoch {row['epoch']:{len(str(epochs))}d}/{epochs}  {'  '.join(errors)}  "
+        f"{row['seconds']:.1f} s, {left / 60:.0f} min left"
     )

@@ -5,13 +5,12 @@ from pathlib import Path
 
 import numpy as np
 
-from cormorant_np.backend import to_host
 from cormorant_np.errors import UserError
 from cormorant_np.training import run_directory
-from cormorant_np.training.parallel import predict_with_forces, workers
-from cormorant_np.training.plots import plot_learning_curve, plot_predictions
-from cormorant_np.training.prediction import evaluation_batches, prediction_errors
-from cormorant_np.training.problem import minibatch, prepare
+from cormorant_np.training.parallel import workers
+from cormorant_np.training.plots import plot_forces, plot_learning_curve, plot_predictions
+from cormorant_np.training.prediction import frame_errors, predict_frames
+from cormorant_np.training.problem import prepare
 from cormorant_np.training.run_directory import read_settings
 
 
@@ -35,7 +34,7 @@ def load_run(run_dir, **changes):
 
 
 def summarise(run_dir, **changes):
-    """Test the best model of a finished run: result.json, learning_curve.png and predictions.png.
+    """Test the best model of a finished run: result.json, learning_curve.png, predictions.png and forces.png.
 
     Parameters
     ----------
@@ -48,30 +47,36 @@ def summarise(run_dir, **changes):
     """
     run_dir = Path(run_dir)
     settings, problem, params = load_run(run_dir, **changes)
-    test, train = (problem.dataset.energies[problem.splits[part]] for part in ("test", "train"))
+    indices, has_forces = problem.splits["test"], problem.dataset.forces is not None
     with workers(settings.threads, settings.device) as pool:
-        errors = prediction_errors(params, problem, problem.splits["test"], settings, pool)
+        energies, forces = predict_frames(params, problem, indices, pool, has_forces)
     log = run_directory.read_log(run_dir / "log.jsonl")
-    best = min(log, key=lambda row: row["valid_mae"])
+    best = min(log, key=lambda row: row["valid_loss"])
+    true, train = problem.dataset.energies[indices], problem.dataset.energies[problem.splits["train"]]
     result = {
         "dataset": problem.dataset.name,
         "unit": problem.dataset.unit,
-        **mae_and_rmse("test", errors),
-        "baseline_mae": float(np.abs(test - train.mean()).mean()),
+        **mae_and_rmse("test", energies - true),
+        "baseline_mae": float(np.abs(true - train.mean()).mean()),
         "valid_mae": best["valid_mae"],
         "best_epoch": best["epoch"],
         "epochs": log[-1]["epoch"],
         "seconds": sum(row["seconds"] for row in log),
         "num_train": len(train),
-        "num_test": len(test),
+        "num_test": len(true),
     }
+    if has_forces:
+        atoms = problem.dataset.charges[indices] > 0
+        true_forces, forces = problem.dataset.forces[indices][atoms], forces[atoms]
+        result |= mae_and_rmse("test_force", forces - true_forces)
+        plot_forces(run_dir / "forces.png", true_forces, forces, result["unit"])
     run_directory.write_json(run_dir / "result.json", result)
     plot_learning_curve(run_dir / "learning_curve.png", log, result["unit"], result["baseline_mae"])
-    plot_predictions(run_dir / "predictions.png", test, test + errors, result["unit"])
+    plot_predictions(run_dir / "predictions.png", true, energies, result["unit"])
     return result
 
 
-def force_errors(run_dir, split="test", device=None, threads=None):
+def run_errors(run_dir, split="test", device=None, threads=None):
     """Errors of energies and forces on one part of a run's data.
 
     Returns
@@ -83,22 +88,12 @@ def force_errors(run_dir, split="test", device=None, threads=None):
     indices = problem.splits[split]
     if not len(indices):
         raise UserError(f"The run in {run_dir} has no {split} molecules.")
-    energies, forces = [], []
     with workers(settings.threads, settings.device) as pool:
-        for order in evaluation_batches(problem, indices, settings):
-            part = indices[order]
-            batch, targets = minibatch(problem, part)
-            energy, force = predict_with_forces(params, batch, problem.config, pool)
-            energies.append(to_host(energy - targets) * problem.scale)
-            if problem.dataset.forces is not None:
-                error = to_host(force) * problem.scale - problem.dataset.forces[part][:, : force.shape[1]]
-                forces.append(error[to_host(batch.charges) > 0])
+        energies, forces = frame_errors(params, problem, indices, pool, problem.dataset.forces is not None)
     what = settings.target if settings.is_qm9 else "energy"
     result = {"split": split, "what": what, "num_molecules": len(indices), "unit": problem.dataset.unit}
-    for name, errors in (("energy", energies), ("force", forces)):
-        if errors:
-            result |= mae_and_rmse(name, np.concatenate(errors).astype(np.float64))
-    return result
+    result |= mae_and_rmse("energy", energies)
+    return result if forces is None else result | mae_and_rmse("force", forces)
 
 
 def mae_and_rmse(name, errors):

@@ -1,6 +1,7 @@
 """What a run is: its data, its network and its training, with the defaults of every data set."""
 
 import dataclasses
+import math
 import os
 from pathlib import Path
 
@@ -10,20 +11,47 @@ from cormorant_np.config import Config
 from cormorant_np.errors import UserError
 
 SIZES = {
-    "sample": {"num_train": 3000, "num_valid": 500, "num_test": 1000, "epochs": 25},
-    "md17": {"num_train": 50_000, "num_valid": 10_000, "num_test": 10_000, "epochs": 512},
-    "rmd17": {"num_train": 950, "num_valid": 50, "num_test": 1000, "epochs": 512},
-    "qm9": {"num_train": 100_000, "num_valid": 17_748, "num_test": 13_083, "epochs": 256},
-    "qm9-sample": {"num_train": 800, "num_valid": 100, "num_test": 100, "epochs": 30},
+    "sample": {"num_train": 3000, "num_valid": 500, "num_test": 1000},
+    "md17": {"num_train": 50_000, "num_valid": 10_000, "num_test": 10_000},
+    "rmd17": {"num_train": 950, "num_valid": 50, "num_test": 1000},
+    "qm9": {"num_train": 100_000, "num_valid": 17_748, "num_test": 13_083},
+    "qm9-sample": {"num_train": 800, "num_valid": 100, "num_test": 100},
 }
-"""Default numbers of molecules and epochs of each data set."""
+"""Default numbers of molecules of each data set."""
+
+PAPER = {"lr": 5e-4, "lr_final": 5e-4, "batch_size": 25, "epochs": 512}
+RELEASED = {"lr": 1e-3, "lr_final": 1e-5, "batch_size": 25, "epochs": 255}
+FORCES = {
+    "lr": 1e-3,
+    "lr_final": 1e-5,
+    "batch_size": 5,
+    "epochs": 120,
+    "force_weight": 1.0,
+    "gain": 10.0,
+    "mirror": True,
+}
+"""Protocols of training: section 2's, the released code's, and one that learns forces too (docs/training.md)."""
+
+DEFAULTS = {
+    "sample": {**FORCES, "epochs": 5},
+    "md17": PAPER,
+    "rmd17": FORCES,
+    "qm9": {**PAPER, "epochs": 256},
+    "qm9-sample": {**PAPER, "epochs": 30},
+}
+"""The default protocol of each data set."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
     """What a run is: its data, its network and its training. The defaults of the training are those of section 2.
 
-    `gain` is a number, None for the convention's, or "auto" for section 1.6's procedure.
+    gain : a number, None for the convention's, or "auto" for section 1.6's procedure
+    lr_final : where the learning rate ends that starts at `lr`, by half a cosine; None is a constant one
+    force_weight : w of the loss, see `loss`; 0 learns energies alone
+    mirror : whether molecules are mirrored at random in training, which does not change their energies
+    ema : how slowly the averaged parameters follow, which are then validated and kept; 0 is no average
+    weight_decay : what a weight loses of itself in a step, times the learning rate
     """
 
     dataset: str = "sample"
@@ -37,6 +65,11 @@ class Settings:
     epochs: int = 512
     batch_size: int = 25
     lr: float = 5e-4
+    lr_final: float | None = None
+    force_weight: float = 0.0
+    mirror: bool = False
+    ema: float = 0.0
+    weight_decay: float = 0.0
     optimizer: str = "amsgrad"
     convention: str = "supplement"
     gain: float | str | None = None
@@ -57,15 +90,29 @@ class Settings:
         for name in ("epochs", "batch_size", "num_channels", "num_layers", "threads"):
             if getattr(self, name) < 1:
                 raise UserError(f"--{name.replace('_', '-')} must be at least 1, not {getattr(self, name)}.")
-        if not self.lr > 0:
-            raise UserError(f"--lr must be positive, not {self.lr}.")
+        for name in ("lr", "lr_final"):
+            if getattr(self, name) is not None and not 0 < getattr(self, name) < math.inf:
+                raise UserError(f"--{name.replace('_', '-')} must be a positive number, not {getattr(self, name)}.")
+        for name, limit in (("force_weight", math.inf), ("weight_decay", math.inf), ("ema", 1)):
+            if not 0 <= getattr(self, name) < limit:
+                option, below = f"--{name.replace('_', '-')}", "" if limit == math.inf else f" and below {limit}"
+                raise UserError(f"{option} must not be negative{below}, but it is {getattr(self, name)}.")
 
 
-def new_settings(given):
-    """Settings from the given options, the defaults of the data set and those of the paper, in this order."""
+def new_settings(given, protocol=None):
+    """Settings from the given options, the protocol's and the data set's defaults, in this order.
+
+    Parameters
+    ----------
+    given : dict of some fields of `Settings`
+    protocol : "paper" for what the paper did, or the authors in their released code if that is the convention;
+        "forces" for energies and forces; None for the data set's default
+    """
     dataset = given.get("dataset", "sample")
+    paper = RELEASED if given.get("convention") == "released" else PAPER
+    defaults = {"paper": paper, "forces": FORCES, None: DEFAULTS[dataset]}[protocol]
     threads = min(8, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count())
-    return Settings(**{"threads": threads, **SIZES[dataset], **given})
+    return Settings(**{"threads": threads, **SIZES[dataset], **defaults, **given})
 
 
 def default_run_dir(settings):
