@@ -5,7 +5,6 @@ The answer is an extended xyz file with an energy, and with --forces the forces,
 
 import argparse
 import sys
-from pathlib import Path
 
 import numpy as np
 
@@ -13,7 +12,7 @@ from cormorant_np.backend import choose_device
 from cormorant_np.data.xyz import SYMBOLS, read_xyz
 from cormorant_np.errors import run_command
 from cormorant_np.training import run_directory
-from cormorant_np.training.prediction import predict_molecules
+from cormorant_np.training.prediction import find_run, predict_molecules
 
 
 def write_extxyz(file, molecules, energies, forces, unit):
@@ -43,7 +42,7 @@ def main(arguments=None):
     molecules = read_xyz(options.molecules)
     device = choose_device(options.device)
     energies, forces = predict_molecules(options.run_dir, molecules, options.forces, device, options.threads)
-    unit = run_directory.read_json(Path(options.run_dir) / "config.json")["unit"]
+    unit = run_directory.read_json(find_run(options.run_dir) / "config.json")["unit"]
     if options.out:
         with open(options.out, "w", encoding="utf-8") as file:
             write_extxyz(file, molecules, energies, forces, unit)

@@ -115,3 +115,21 @@ def plot_scaling(path, results):
         axes.grid(alpha=0.3, which="both")
         axes.legend()
     figure.savefig(path, dpi=150)
+
+
+def plot_total_energy(path, energies, femtoseconds):
+    """Total and potential energy against time.
+
+    Parameters
+    ----------
+    energies : (n, 2) in eV, potential and kinetic
+    femtoseconds : the time from one to the next
+    """
+    figure, axes = _figure(2, size=(10, 4))
+    picoseconds = 1e-3 * femtoseconds * np.arange(len(energies))
+    total = energies.sum(axis=1)
+    for one, values, name in ((axes[0], total, "total"), (axes[1], energies[:, 0], "potential")):
+        one.plot(picoseconds, 1000 * (values - values[0]), linewidth=0.8)
+        one.set(xlabel="time / ps", ylabel=f"{name} energy - first / meV")
+        one.grid(alpha=0.3)
+    figure.savefig(path, dpi=150)

@@ -1,6 +1,7 @@
 """Predictions of a trained network: for the molecules of a run, and for others."""
 
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -18,14 +19,88 @@ BATCH_SIZE = 500
 """Molecules that are predicted together."""
 
 
+MODELS = Path(__file__).parents[1] / "models"
+"""Runs that come with the package; their names stand for their directories."""
+
+POTENTIAL_ENERGIES = ("energy", "U0", "U", "H", "G")
+
+
+class Network(NamedTuple):
+    """A trained network.
+
+    config : Config
+    params : dict, on the device
+    dtype : of its real numbers
+    mean, scale : an energy is `mean` + `scale` times what the network gives
+    unit : of the energies
+    target : "energy", or one of QM9's targets
+    """
+
+    config: Config
+    params: dict
+    dtype: np.dtype
+    mean: float
+    scale: float
+    unit: str
+    target: str
+
+    @property
+    def is_potential_energy(self):
+        """Whether the target is an energy of the molecule, whose slope is a force."""
+        return self.target in POTENTIAL_ENERGIES
+
+
+def find_run(run_dir):
+    """The directory of a run, given by its path or by the name of a model that comes with the package.
+
+    Raises
+    ------
+    UserError
+        If there is neither.
+    """
+    shipped = sorted(path.parent.name for path in MODELS.glob("*/config.json"))
+    if (Path(run_dir) / "config.json").is_file() or str(run_dir) not in shipped:
+        return Path(run_dir)
+    return MODELS / str(run_dir)
+
+
+def load_network(run_dir, device="cpu"):
+    """The best model of a run, on `device`.
+
+    Raises
+    ------
+    UserError
+        If there is no such run, or its files are damaged.
+    """
+    check_device(device)
+    run_dir = find_run(run_dir)
+    content, settings = run_directory.read_json(run_dir / "config.json"), run_directory.read_settings(run_dir)
+    return Network(
+        config=Config(**content["network"]),
+        params=run_directory.load_arrays(run_dir / "best.npz", device),
+        dtype=np.dtype(settings.dtype),
+        mean=content["mean"],
+        scale=content["scale"],
+        unit=content["unit"],
+        target=settings.target if settings.is_qm9 else "energy",
+    )
+
+
+def total_energies(network, scaled, charges):
+    """Energies (B,) float64 of B molecules, from what the network gives, (B,), both on the host.
+
+    For QM9's thermochemical targets, the share of the free atoms, which the network does not learn, is added.
+    """
+    energies = scaled.astype(np.float64) * network.scale + network.mean
+    return energies if network.target == "energy" else energies + free_atoms(charges, network.target)
+
+
 def predict_molecules(run_dir, molecules, forces=False, device="cpu", processes=1):
     """Energies, and forces if asked for, of molecules of any sizes, by the best model of a run.
 
-    For QM9's thermochemical targets, the share of the free atoms, which the network does not learn, is added.
-
     Parameters
     ----------
-    run_dir : Path
+    run_dir : path, or the name of a model that comes with the package
     molecules : list of (charges, positions), as from `read_xyz`
 
     Returns
@@ -38,29 +113,23 @@ def predict_molecules(run_dir, molecules, forces=False, device="cpu", processes=
     UserError
         If an element is not among those of the training data.
     """
-    check_device(device)
-    content = run_directory.read_json(Path(run_dir) / "config.json")
-    config, settings = Config(**content["network"]), run_directory.read_settings(run_dir)
-    check_elements(molecules, config)
-    params = run_directory.load_arrays(Path(run_dir) / "best.npz", device)
+    network = load_network(run_dir, device)
+    check_elements(molecules, network.config)
     energies, all_forces = [], []
     with workers(processes, device) as pool:
         for start in range(0, len(molecules), BATCH_SIZE):
             part = molecules[start : start + BATCH_SIZE]
             charges, positions = data.pad(part)
-            host = data.make_batch(charges, positions, config, np.dtype(settings.dtype))
+            host = data.make_batch(charges, positions, network.config, network.dtype)
             batch = data.batch.to_device(host, device)
             if forces:
-                scaled, scaled_forces = predict_with_forces(params, batch, config, pool)
-                scaled_forces = to_host(scaled_forces) * content["scale"]
+                scaled, scaled_forces = predict_with_forces(network.params, batch, network.config, pool)
+                scaled_forces = to_host(scaled_forces) * network.scale
                 all_forces += [f[: len(z)] for f, (z, _) in zip(scaled_forces, part, strict=True)]
             else:
-                scaled = predict(params, batch, config, pool)
+                scaled = predict(network.params, batch, network.config, pool)
                 all_forces += [None] * len(part)
-            part_energies = to_host(scaled).astype(np.float64) * content["scale"] + content["mean"]
-            if settings.is_qm9:
-                part_energies += free_atoms(charges, settings.target)
-            energies += part_energies.tolist()
+            energies += total_energies(network, to_host(scaled), charges).tolist()
     return energies, all_forces
 
 

@@ -1,0 +1,158 @@
+"""Molecular dynamics with a trained network: python -m cormorant_np.dynamics molecule.xyz --run-dir DIR.
+
+Velocities are drawn at a temperature; then the energy is constant (velocity Verlet), or with --thermostat the
+temperature (Langevin). It writes a trajectory that ASE reads and a picture of the energies. Needs ASE.
+"""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from cormorant_np.backend import choose_device
+from cormorant_np.errors import UserError, run_command
+from cormorant_np.training.plots import plot_total_energy
+
+FRICTION_PER_FS = 0.01
+FARTHEST_BOND = 2.0
+"""A molecule has fallen apart where no chain of distances below so many sums of covalent radii holds it together."""
+
+HOTTEST = 20_000
+"""K: above this kinetic temperature the energy has exploded."""
+
+
+def read_molecule(path):
+    """The first molecule of a file that ASE reads, as `ase.Atoms`; or one of ASE's molecules by its name.
+
+    Raises
+    ------
+    UserError
+        If ASE is not installed, or cannot read the file.
+    """
+    try:
+        import ase.io
+    except ImportError as error:
+        raise UserError(f"Dynamics needs ASE ({error}): pip install ase.") from None
+    if not Path(path).is_file():
+        raise UserError(f"There is no file {path}: give a molecule's file that ASE reads, such as an .xyz file.")
+    try:
+        atoms = ase.io.read(path, index=0)
+    except Exception as error:  # ASE's readers raise anything
+        raise UserError(f"ASE cannot read {path} ({type(error).__name__}): give an .xyz file.") from None
+    atoms.calc, atoms.pbc = None, False
+    return atoms
+
+
+def set_off(atoms, temperature, rng):
+    """Draw velocities at a temperature in K; the molecule as a whole neither moves nor turns."""
+    from ase.md.velocitydistribution import MaxwellBoltzmannDistribution, Stationary, ZeroRotation
+
+    MaxwellBoltzmannDistribution(atoms, temperature_K=temperature, rng=rng)
+    Stationary(atoms)
+    if len(atoms) > 1:
+        ZeroRotation(atoms)
+
+
+def integrator(atoms, timestep, temperature, thermostat, rng):
+    """ASE's velocity Verlet, or with a thermostat its Langevin dynamics; `timestep` in fs."""
+    from ase import units
+    from ase.md.langevin import Langevin
+    from ase.md.verlet import VelocityVerlet
+
+    if not thermostat:
+        return VelocityVerlet(atoms, timestep * units.fs)
+    friction = FRICTION_PER_FS / units.fs
+    return Langevin(atoms, timestep * units.fs, temperature_K=temperature, friction=friction, rng=rng)
+
+
+def check_molecule(atoms, step):
+    """A `UserError` if the molecule has fallen apart or its energy has exploded."""
+    from ase.data import covalent_radii
+    from scipy.sparse.csgraph import connected_components
+
+    if not atoms.get_temperature() < HOTTEST:
+        raise UserError(
+            f"The energy exploded: after step {step} the atoms have {atoms.get_temperature():.3g} K. Use a smaller "
+            "--timestep, or train on frames that are more like this molecule."
+        )
+    radii = covalent_radii[atoms.numbers]
+    bonds = atoms.get_all_distances() < FARTHEST_BOND * (radii[:, None] + radii)
+    number, _ = connected_components(bonds)
+    if number > 1:
+        raise UserError(
+            f"The molecule fell into {number} pieces before step {step}, which the network has not learned: lower the "
+            "--temperature, or train on forces and on frames that are more like this molecule."
+        )
+
+
+def run(atoms, dynamics, steps, interval, trajectory):
+    """Energies in eV of every `interval` steps, (n, 2): potential and kinetic; frames go to `trajectory`."""
+    energies = []
+    for step in tqdm(range(0, steps + 1, interval), unit="frame", disable=None):
+        if step:
+            dynamics.run(interval)
+        check_molecule(atoms, step)
+        energies.append((atoms.get_potential_energy(), atoms.get_kinetic_energy()))
+        trajectory.write(atoms)
+    return np.array(energies)
+
+
+def drift(energies, femtoseconds, num_atoms):
+    """The slope of the total energy, by least squares, in meV per atom and ps."""
+    if len(energies) < 2:
+        return 0.0
+    picoseconds = 1e-3 * femtoseconds * np.arange(len(energies))
+    return 1000 * np.polyfit(picoseconds, energies.sum(axis=1), 1)[0] / num_atoms
+
+
+def build_parser():
+    parser = argparse.ArgumentParser(
+        prog="python -m cormorant_np.dynamics",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add("molecule", help="a file that ASE reads, in Å; its first molecule is used")
+    add("--run-dir", required=True, help="directory of a run of cormorant_np.train, or a model's name, such as ethanol")
+    add("--steps", type=int, default=2000, help="default 2000")
+    add("--timestep", type=float, default=0.5, help="in fs; default 0.5")
+    add("--temperature", type=float, default=300, help="in K; default 300")
+    add("--thermostat", action="store_true", help="Langevin dynamics at this temperature")
+    add("--interval", type=int, default=10, help="steps from frame to frame; default 10")
+    add("--out", type=Path, help="the trajectory; default NAME-dynamics.traj in the working directory")
+    add("--seed", type=int, default=0, help="of the velocities and the thermostat; default 0")
+    add("--device", choices=["cpu", "gpu", "auto"], default="cpu")
+    return parser
+
+
+def main(arguments=None):
+    options = build_parser().parse_args(arguments)
+    for name in ("steps", "timestep", "temperature", "interval"):
+        if not getattr(options, name) > 0:
+            raise UserError(f"--{name} must be positive, not {getattr(options, name)}.")
+    atoms = read_molecule(options.molecule)
+    from ase import units
+    from ase.io.trajectory import Trajectory
+
+    from cormorant_np.calculator import Cormorant
+
+    atoms.calc = Cormorant(options.run_dir, choose_device(options.device))
+    rng = np.random.default_rng(options.seed)
+    set_off(atoms, options.temperature, rng)
+    dynamics = integrator(atoms, options.timestep, options.temperature, options.thermostat, rng)
+    out = options.out or Path(f"{Path(options.molecule).stem}-dynamics.traj")
+    with Trajectory(out, "w", atoms) as trajectory:
+        energies = run(atoms, dynamics, options.steps, options.interval, trajectory)
+    between = options.interval * options.timestep
+    plot_total_energy(out.with_suffix(".png"), energies, between)
+    temperature = 2 * energies[:, 1].mean() / (3 * len(atoms) * units.kB)
+    spread = 1000 * energies.sum(axis=1).std()
+    print(f"{len(energies)} frames in {out}, energies in {out.with_suffix('.png')}")
+    print(f"mean temperature {temperature:.0f} K, standard deviation of the total energy {spread:.3g} meV")
+    print(f"drift of the total energy {drift(energies, between, len(atoms)):.3g} meV per atom and ps")
+    return 0
+
+
+if __name__ == "__main__":
+    run_command(main)
