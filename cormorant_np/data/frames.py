@@ -65,10 +65,11 @@ def _read_with_ase(path):
     except ImportError as error:
         raise UserError(f"{path} is read by ASE, which is not installed: pip install ase, or give .xyz.") from error
     try:
-        if filetype(str(path)) in DATABASES:
-            with ase.db.connect(str(path), serial=True) as database:
+        name = str(path.absolute())  # ASE takes names that begin with "postgres" for addresses of databases
+        if filetype(name) in DATABASES:
+            with ase.db.connect(name, serial=True) as database:
                 return [row.toatoms(add_additional_information=True) for row in database.select()]
-        return list(ase.io.iread(str(path), index=":", do_not_split_by_at_sign=True))
+        return list(ase.io.iread(name, index=":", do_not_split_by_at_sign=True))
     except Exception as error:  # each of ASE's many readers has exceptions of its own
         reason = " ".join(str(error).split())[:200] or type(error).__name__
         raise UserError(f"{path} cannot be read by ASE ({reason}): check the file and its format.") from error

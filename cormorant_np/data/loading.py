@@ -67,5 +67,5 @@ def load(
     if name == "rmd17":
         return load_rmd17(molecule, data_dir)
     if molecule != "ethanol":
-        raise UserError(f"The sample has only ethanol, not '{molecule}': use --dataset md17, or --dataset file with --data-file.")
+        raise UserError(f"The sample has only ethanol, not '{molecule}': use --dataset md17, or your own file.")
     return read_npz(SAMPLE, "sample ethanol")

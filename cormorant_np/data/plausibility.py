@@ -12,7 +12,7 @@ NUM_PAIRS = 20
 MIN_CORRELATION = 0.9
 SLOPES = (0.6, 1.6)
 MAX_ATOMS = 25  # whose distances decide which frames are alike
-TEMPERATURES = (50, 5000)  # K
+TEMPERATURES = (50, 6000)  # K
 BOLTZMANN_EV = constants.k / constants.e
 
 
@@ -67,7 +67,7 @@ def force_slope(positions, energies, forces):
     """How the energies' changes compare with the work of the forces between frames that are nearly alike.
 
     For each frame a and the frame b with the most similar distances, b is rotated onto a, and E_a - E_b is compared
-    with -(F_a + F_b)/2 · (r_a - r_b), which is exact where the energy is quadratic; the pairs that are most alike count.
+    with -(F_a + F_b)/2 · (r_a - r_b), which is exact where the energy is quadratic. The most similar pairs count.
 
     Parameters
     ----------

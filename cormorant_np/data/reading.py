@@ -117,12 +117,11 @@ def _whole_charges(path, charges):
     """int64; checked to be whole numbers from 1 to 118, with 0 after the last atom alone."""
     whole = (charges == np.round(charges)) & (charges >= 0) & (charges <= MAX_CHARGE)
     if not whole.all():
-        raise UserError(
-            f"{path} has the charge {charges[~whole].flat[0]}: nuclear charges are whole numbers from 1 to {MAX_CHARGE}."
-        )
+        wrong = charges[~whole].flat[0]
+        raise UserError(f"{path} has the charge {wrong}: nuclear charges are whole numbers from 1 to {MAX_CHARGE}.")
     atoms = np.atleast_2d(charges) > 0
     if not atoms[:, 0].all() or (atoms[:, 1:] & ~atoms[:, :-1]).any():
-        raise UserError(f"{path} has the charge 0 before an atom: 0 is padding, and stands after a molecule's last atom.")
+        raise UserError(f"{path} has the charge 0 before an atom: 0 is padding, after a molecule's last atom alone.")
     return charges.astype(np.int64)
 
 

@@ -89,8 +89,9 @@ def pad(molecules):
     positions : (n, N, 3) float64
     """
     num_atoms = max(len(charges) for charges, _ in molecules)
-    charges = np.stack([np.pad(z, (0, num_atoms - len(z))) for z, _ in molecules])
-    positions = np.stack([np.pad(r, [(0, num_atoms - len(r)), (0, 0)]) for _, r in molecules])
+    charges, positions = np.zeros((len(molecules), num_atoms), np.int64), np.zeros((len(molecules), num_atoms, 3))
+    for row, (z, r) in enumerate(molecules):
+        charges[row, : len(z)], positions[row, : len(z)] = z, r
     return charges, positions
 
 
@@ -166,7 +167,9 @@ def _layout(where, properties):
     element = _named(slices, NUMBERS, size=1) or _named(slices, SPECIES, size=1)
     if position is None or element is None:
         raise UserError(f"{where}: Properties={_short(properties)} must name species:S:1 (or Z:I:1) and pos:R:3.")
+    used = (position, element)
     columns = {name: slices[name] for name, kind in zip(names, kinds, strict=True) if kind in "RI"}
+    columns = {name: part for name, part in columns.items() if part not in used}
     return Layout(element.start, position, columns, width=ends[-1])
 
 
