@@ -11,7 +11,7 @@ from cormorant_np.data.elements import ELEMENTS as ELEMENTS
 from cormorant_np.data.memory import memory_limit, read_bytes
 from cormorant_np.errors import UserError
 
-BYTES_PER_CHARACTER = 16  # of memory, once a text is split into lines and words and its numbers are arrays
+BYTES_PER_CHARACTER = 10  # of memory, once a text is split into lines and words and its numbers are arrays
 MAX_POSITION = 1e6  # Å
 SPECIES = ("species", "element", "elements", "symbol", "symbols")
 NUMBERS = ("z", "numbers", "atomic_numbers")
