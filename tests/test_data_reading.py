@@ -136,8 +136,9 @@ def test_names_of_the_user(md17, save):
     renamed = {"z": md17["z"], "R": md17["R"], "dft": md17["E"], "dft_forces": md17["F"], "E": np.zeros(5)}
     data = load_file(save(renamed), energy_key="dft", forces_key="dft_forces")
     assert (data.energies == md17["E"][:, 0]).all() and (data.forces == md17["F"]).all()
-    with pytest.raises(UserError, match="no forces under missing"):
-        load_file(save(renamed), forces_key="missing")
+    for option in ("energy_key", "forces_key"):
+        with pytest.raises(UserError, match="has no array missing: it has E, R"):
+            load_file(save(renamed), **{option: "missing"})
 
 
 def test_molecules_of_different_sizes_are_padded(md17, save):

@@ -1,5 +1,7 @@
 """Do energies, forces and units fit together? Warnings about data that would train to a wrong result."""
 
+from collections import Counter
+
 import numpy as np
 from scipy import constants
 from scipy.spatial import cKDTree
@@ -99,9 +101,10 @@ def force_slope(positions, energies, forces):
 
 def _largest_group(charges):
     """The frames of the most frequent row of charges, and how many atoms it has."""
-    rows, inverse, counts = np.unique(charges, axis=0, return_inverse=True, return_counts=True)
-    most = counts.argmax()
-    return np.flatnonzero(inverse.reshape(-1) == most), int((rows[most] > 0).sum())
+    rows = [row.tobytes() for row in charges]
+    most, _ = Counter(rows).most_common(1)[0]
+    frames = np.flatnonzero([row == most for row in rows])
+    return frames, int((charges[frames[0]] > 0).sum())
 
 
 def _similar_pairs(positions):

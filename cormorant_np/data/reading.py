@@ -66,10 +66,11 @@ def read_npz(path, name, theory="unknown", energy_unit=None, energy_key=None, fo
 
 
 def _recognise(path, arrays, energy_key, forces_key):
+    for key in (energy_key, forces_key):
+        if key is not None and key not in arrays:
+            raise UserError(f"{path} has no array {key}: it has {', '.join(sorted(arrays)) or 'none that is known'}.")
     for charges, positions, energies, forces in FORMATS.values():
         required = (charges, positions, energy_key or energies)
-        if forces_key is not None and forces_key not in arrays:
-            raise UserError(f"{path} has no forces under {forces_key}: it has {', '.join(sorted(arrays))}.")
         if all(key in arrays for key in required):
             return *(arrays[key] for key in required), arrays.get(forces_key or forces)
     formats = " or ".join(f"{', '.join(names)} ({name})" for name, names in FORMATS.items())
