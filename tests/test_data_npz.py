@@ -71,6 +71,13 @@ def test_hostile_members(save, contents, said):
     assert "own.npz" in str(error.value) and "\n" not in str(error.value) and len(str(error.value)) < 600
 
 
+@pytest.mark.parametrize("codes", [[0x41414141], [0xD800], [0x1B]], ids=["no character", "surrogate", "escape"])
+def test_text_that_cannot_be_printed(save, codes):
+    text = np.array(codes, np.uint32).view("<U1").reshape(())
+    with pytest.raises(UserError, match="under theory no single text"):
+        load_file(save({"theory": npy(text)}))
+
+
 def test_a_zip_bomb_is_not_unpacked(save):
     zeros = np.zeros((1_000_000, 3, 3))
     path = save({"R": npy(zeros), "E": npy(np.zeros(1_000_000))}, zipfile.ZIP_DEFLATED)

@@ -99,8 +99,9 @@ def read_text(path, arrays, name, default=None):
     try:
         value = array.item() if array.dtype.kind in "US" else None
         text = value.decode("utf-8") if isinstance(value, bytes) else value
-    except ValueError:  # several texts, or bytes that are not UTF-8
+    except (ValueError, SystemError):  # several texts, bytes that are not UTF-8, or numbers that are no characters
         text = None
-    if text is None:
+    text = text and " ".join(text.split())
+    if text is None or not text.isprintable():
         raise UserError(f"{path} has under {name} no single text: store a name there, or leave it out.")
-    return " ".join(text.split())[:200]
+    return text[:200]

@@ -249,5 +249,6 @@ def _is_end_of_qm9(lines, end):
 
 
 def _short(text, length=60):
+    text = "".join(character if character.isprintable() else " " for character in text[: 2 * length])
     text = " ".join(text.split())
     return text if len(text) <= length else text[:length] + "…"
