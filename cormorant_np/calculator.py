@@ -13,11 +13,11 @@ from threadpoolctl import ThreadpoolController
 
 from cormorant_np import data
 from cormorant_np.backend import to_host
+from cormorant_np.data.units import energy_factor
 from cormorant_np.errors import UserError
 from cormorant_np.model import energy_and_forces
 from cormorant_np.training.parallel import keep_freed_memory
 from cormorant_np.training.prediction import check_elements, load_network, total_energies
-from cormorant_np.training.reporting import MEV
 
 try:
     from ase.calculators.calculator import Calculator, all_changes
@@ -48,7 +48,7 @@ class Cormorant(Calculator):
         self.device = device
         if not self.network.is_potential_energy:
             raise UserError(f"The run in {run_dir} predicts {self.network.target}, which is no energy with forces.")
-        self._to_ev = MEV[self.network.unit] / 1000
+        self._to_ev = energy_factor(self.network.unit, "eV")
         self._blas = ThreadpoolController()
         keep_freed_memory()
 

@@ -9,7 +9,8 @@ import sys
 import numpy as np
 
 from cormorant_np.backend import choose_device
-from cormorant_np.data.xyz import SYMBOLS, read_xyz
+from cormorant_np.data.elements import SYMBOLS
+from cormorant_np.data.xyz import read_xyz
 from cormorant_np.errors import run_command
 from cormorant_np.training import run_directory
 from cormorant_np.training.prediction import find_run, predict_molecules

@@ -33,6 +33,13 @@ def test_none_takes_the_rest_of_a_permutation():
     assert len(split(dataset(100), 100, 0, 0, seed=0)["test"]) == 0
 
 
+@pytest.mark.parametrize("num_frames, sizes", [(700, (560, 70, 70)), (1004, (804, 100, 100)), (3, (1, 1, 1))])
+def test_without_any_number_a_tenth_validates_and_a_tenth_tests(num_frames, sizes):
+    parts = split(dataset(num_frames), None, None, None, seed=0)
+    assert tuple(len(parts[key]) for key in ("train", "valid", "test")) == sizes
+    assert len(np.unique(np.concatenate(list(parts.values())))) == num_frames
+
+
 def test_official_split_without_validation_takes_it_from_the_end_of_train():
     data = dataset(20, {"train": np.arange(19, 9, -1), "test": np.arange(10)})
     parts = split(data, 7, 2, None, seed=5)
@@ -48,6 +55,7 @@ def test_official_split_without_validation_takes_it_from_the_end_of_train():
     [
         ({}, (90, 10, 1), "101 frames were asked for"),
         ({}, (None, None, 1), "all but one"),
+        ({}, (None, 10, None), "all but one"),
         ({}, (-1, 1, 1), "must not be negative"),
         (OFFICIAL, (55, 6, 10), "55 train frames were asked for.* has 54"),
         (OFFICIAL, (1, 61, 10), "61 validation frames were asked for.* its 60 training"),
@@ -57,6 +65,11 @@ def test_official_split_without_validation_takes_it_from_the_end_of_train():
 def test_too_many_frames(splits, numbers, said):
     with pytest.raises(UserError, match=said):
         split(dataset(100, splits), *numbers, seed=0)
+
+
+def test_two_frames_cannot_be_split():
+    with pytest.raises(UserError, match="has 2 frames, too few"):
+        split(dataset(2), None, None, None, seed=0)
 
 
 def test_papers_split_of_md17():

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cormorant_np.data import load, split
+from cormorant_np.data import load, load_file, split
 from cormorant_np.errors import UserError
 
 FILES = Path(__file__).parents[1] / "../shared/data"
@@ -67,8 +67,25 @@ def test_full_size_md17_has_the_papers_split(save):
         ({"R": np.full((5, 3, 3), np.nan)}, "Some positions .* are not finite"),
         ({"E": np.full(5, np.inf)}, "Some energies .* are not finite"),
         ({"z": ["O", "H", "H"]}, "Some charges .* are not finite numbers"),
-        ({"z": np.array([8, 1, None])}, "cannot be read"),
-        ({"e_unit": "eV"}, "e_unit = eV"),
+        ({"z": np.array([8, 1, None])}, "Python objects under z"),
+        ({"z": [6.5, 1, 1]}, "the charge 6.5: .* whole numbers from 1 to 118"),
+        ({"z": [8, 119, 1]}, "the charge 119"),
+        ({"z": [8, 10**12, 1]}, "the charge 1000000000000"),
+        ({"z": [8, -1, 1]}, "the charge -1"),
+        ({"z": [8.0, np.nan, 1]}, "the charge nan"),
+        ({"z": [8, 0, 1]}, "the charge 0 before an atom"),
+        ({"z": [0, 0, 0]}, "the charge 0 before an atom"),
+        ({"z": [[8, 1, 1]] * 4 + [[0, 8, 1]]}, "the charge 0 before an atom"),
+        ({"z": [True, True, True]}, "Some charges"),
+        ({"E": np.zeros(5, complex)}, "Some energies"),
+        ({"e_unit": "furlong"}, "e_unit = furlong.*eV, meV, kcal/mol"),
+        ({"r_unit": "furlong"}, "unit of length 'furlong'"),
+        ({"e_unit": ["eV", "eV"]}, "under e_unit no single text"),
+        ({"e_unit": b"\xff\xfe"}, "under e_unit no single text"),
+        ({"e_unit": 5}, "under e_unit no single text"),
+        ({"theory": np.zeros((2, 2))}, "under theory no single text"),
+        ({"R": np.full((5, 3, 3), 1e9)}, "Some positions .* below 1e.06 .frame 0"),
+        ({"lattice": np.eye(3)}, "periodic"),
     ],
 )
 def test_wrong_contents(md17, save, change, said):
@@ -92,6 +109,46 @@ def test_wrong_files(md17, save, tmp_path):
         load("md17", data_file=path)
     with pytest.raises(UserError, match="There is no data file"):
         load("md17", data_file=tmp_path / "absent.npz")
+
+
+def test_units_of_the_file(md17, save):
+    plain = load_file(save(md17))
+    assert plain.unit == "kcal/mol"
+    assert plain.notes == ("The file does not say its unit of energy: kcal/mol is assumed (--energy-unit).",)
+    data = load_file(save(md17 | {"e_unit": b"hartree", "r_unit": "nm", "theory": np.array(b"PBE"), "name": "water"}))
+    assert data.unit == "Hartree" and data.theory == "PBE" and data.notes == ()
+    assert (data.energies == plain.energies).all()
+    np.testing.assert_allclose(data.positions, 10 * plain.positions, rtol=1e-12)
+    np.testing.assert_allclose(data.forces, plain.forces / 10, rtol=1e-12)
+
+
+def test_units_of_the_user(md17, save):
+    data = load_file(save(md17), energy_unit="ev")
+    assert data.unit == "eV" and data.notes == ()
+    assert load_file(save(md17 | {"e_unit": "Ha"}), energy_unit="hartree").unit == "Hartree"
+    with pytest.raises(UserError, match="e_unit = kcal/mol, which is not eV"):
+        load_file(save(md17 | {"e_unit": "kcal/mol"}), energy_unit="eV")
+    with pytest.raises(UserError, match="no unit of energy 'furlong'"):
+        load_file(save(md17), energy_unit="furlong")
+
+
+def test_names_of_the_user(md17, save):
+    renamed = {"z": md17["z"], "R": md17["R"], "dft": md17["E"], "dft_forces": md17["F"], "E": np.zeros(5)}
+    data = load_file(save(renamed), energy_key="dft", forces_key="dft_forces")
+    assert (data.energies == md17["E"][:, 0]).all() and (data.forces == md17["F"]).all()
+    for option in ("energy_key", "forces_key"):
+        with pytest.raises(UserError, match="has no array missing: it has E, R"):
+            load_file(save(renamed), **{option: "missing"})
+
+
+def test_molecules_of_different_sizes_are_padded(md17, save):
+    sizes = {"z": [[8, 1, 1]] * 4 + [[9, 1, 0]]}
+    md17["R"][4, 2] = np.nan
+    data = load_file(save(md17 | sizes))
+    assert data.charges[4].tolist() == [9, 1, 0]
+    assert (data.positions[4, 2] == 0).all() and (data.forces[4, 2] == 0).all()
+    assert (data.forces[:4] == md17["F"][:4]).all()
+    np.testing.assert_allclose(data.positions[4, 0], -data.positions[4, 1], rtol=1e-12)
 
 
 @pytest.mark.parametrize(

@@ -3,20 +3,29 @@
 from cormorant_np.data.batch import Batch, make_batch, take
 from cormorant_np.data.batches import bucketed_batches, padding_share
 from cormorant_np.data.dataset import Dataset, split
+from cormorant_np.data.frames import read_frames
 from cormorant_np.data.loading import load
+from cormorant_np.data.own import load_file, read_references
 from cormorant_np.data.qm9 import describe_targets
-from cormorant_np.data.xyz import pad, read_xyz
+from cormorant_np.data.references import fit_references, reference_energies
+from cormorant_np.data.xyz import Frame, pad, read_xyz
 
 __all__ = [
     "Batch",
     "Dataset",
+    "Frame",
     "bucketed_batches",
     "describe_targets",
+    "fit_references",
     "load",
+    "load_file",
     "make_batch",
     "pad",
     "padding_share",
+    "read_frames",
+    "read_references",
     "read_xyz",
+    "reference_energies",
     "split",
     "take",
 ]

@@ -6,6 +6,8 @@ import numpy as np
 
 from cormorant_np.errors import UserError
 
+DEFAULT_SHARES = {"train": 0.8, "valid": 0.1, "test": 0.1}  # where neither the user nor the data set says it
+
 
 class Dataset(NamedTuple):
     """n frames of at most N atoms.
@@ -17,8 +19,10 @@ class Dataset(NamedTuple):
     energies : (n,) float64 in `unit`, as published: no mean is subtracted and no precision lost; in QM9, whichever
         property was chosen as the target, less the free atoms' share
     forces : (n, N, 3) float64 in `unit`/Å, or None
-    unit : "kcal/mol", or that of the target in QM9
+    unit : the unit of the energies, "kcal/mol" for MD17 and rMD17; that of the target in QM9
     splits : the official indices under "train", "valid" and "test"; empty if there is no official split
+    references : {charge: energy of the isolated atom, in `unit`}, or None where the file has none
+    notes : sentences that whoever trains on the data should read, such as which unit was assumed
     """
 
     name: str
@@ -29,6 +33,16 @@ class Dataset(NamedTuple):
     forces: np.ndarray | None
     unit: str
     splits: dict[str, np.ndarray]
+    references: dict[int, float] | None = None
+    notes: tuple[str, ...] = ()
+
+
+def centred(charges, positions):
+    """Positions (n, N, 3) with the mean over each molecule's own atoms at the origin, and zeros for padding."""
+    atoms = (charges > 0)[..., None]  # (n, N, 1)
+    positions = np.where(atoms, positions, 0)
+    centres = positions.sum(axis=1, keepdims=True) / atoms.sum(axis=1, keepdims=True)
+    return np.where(atoms, positions - centres, 0)
 
 
 def split(dataset, num_train, num_valid, num_test, seed):
@@ -47,7 +61,8 @@ def split(dataset, num_train, num_valid, num_test, seed):
     dataset : Dataset
     num_train, num_valid, num_test : int or None
         None takes all that there is: the whole official part (no validation frames where there is no such part), or,
-        without an official split, all that the two other parts leave. There, only one of the three may be None.
+        without an official split, all that the two other parts leave. There, one of the three may be None, or all
+        three: then a tenth of the frames validates, a tenth tests, and the rest trains.
     seed : int
 
     Returns
@@ -78,6 +93,8 @@ def split(dataset, num_train, num_valid, num_test, seed):
 def _permuted_parts(dataset, wanted, seed):
     num_frames = len(dataset.energies)
     open_parts = [part for part, number in wanted.items() if number is None]
+    if len(open_parts) == len(wanted):
+        wanted, open_parts = _default_numbers(dataset), []
     rest = num_frames - sum(number or 0 for number in wanted.values())
     if rest < 0:
         raise UserError(
@@ -86,13 +103,22 @@ def _permuted_parts(dataset, wanted, seed):
         )
     if len(open_parts) > 1:
         raise UserError(
-            f"{dataset.name} has no official split: give the number of frames for all but one of {', '.join(wanted)}."
+            f"{dataset.name} has no official split: give the number of frames for all but one of {', '.join(wanted)}, "
+            "or for none of them."
         )
     sizes = wanted | dict.fromkeys(open_parts, rest)
     order = np.random.default_rng(seed).permutation(num_frames)
     start_test = num_frames - sizes["test"]
     start_valid = start_test - sizes["valid"]
     return {"train": order[: sizes["train"]], "valid": order[start_valid:start_test], "test": order[start_test:]}
+
+
+def _default_numbers(dataset):
+    num_frames = len(dataset.energies)
+    if num_frames < len(DEFAULT_SHARES):
+        raise UserError(f"{dataset.name} has {num_frames} frames, too few to train, validate and test: give 3 or more.")
+    numbers = {part: max(1, round(share * num_frames)) for part, share in DEFAULT_SHARES.items()}
+    return numbers | {"train": num_frames - numbers["valid"] - numbers["test"]}
 
 
 def _validate_on_the_end_of_train(dataset, parts, num_valid):

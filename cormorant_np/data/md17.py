@@ -52,7 +52,7 @@ def load_md17(molecule, data_dir=None):
         check_checksum(path)
     else:
         _download(path)
-    dataset = read_npz(path, f"md17 {molecule}", "DFT, PBE+vdW-TS")
+    dataset = read_npz(path, f"md17 {molecule}", "DFT, PBE+vdW-TS", energy_unit="kcal/mol")
     return dataset._replace(splits=paper_split(len(dataset.energies)))
 
 

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from cormorant_np.data.downloads import download
-from cormorant_np.data.xyz import CHARGES
+from cormorant_np.data.elements import CHARGES
 from cormorant_np.errors import UserError
 
 # the properties in the order of the original files, and their columns in qm9pack

@@ -1,12 +1,12 @@
 """Read frames from an .npz file, in MD17's or in rMD17's format."""
 
-import zipfile
-import zlib
-from pathlib import Path
-
 import numpy as np
 
-from cormorant_np.data.dataset import Dataset
+from cormorant_np.data.archive import read_arrays, read_text
+from cormorant_np.data.dataset import Dataset, centred
+from cormorant_np.data.elements import MAX_CHARGE
+from cormorant_np.data.units import canonical_energy_unit, length_in_angstrom
+from cormorant_np.data.xyz import MAX_POSITION
 from cormorant_np.errors import UserError
 
 # the names of charges, positions, energies and forces in each format
@@ -14,73 +14,92 @@ FORMATS = {
     "MD17": ("z", "R", "E", "F"),
     "rMD17": ("nuclear_charges", "coords", "energies", "forces"),
 }
-UNITS = {"r_unit": "Ang", "e_unit": "kcal/mol"}
+TEXTS = ("name", "theory", "r_unit", "e_unit")
+DEFAULT_UNIT = "kcal/mol"
+MAX_VALUE = 1e15  # of energies and forces; their squares are finite in float32
 
 
-def read_npz(path, name, theory="unknown"):
+def read_npz(path, name, theory="unknown", energy_unit=None, energy_key=None, forces_key=None, max_memory=None):
     """Read a data set without an official split; the keys in the file tell which of the two formats it has.
 
-    Forces may be missing. Energies may have the shape (n,) or (n, 1).
+    Forces may be missing. Energies may have the shape (n,) or (n, 1), charges (N,) or, for molecules of different
+    elements or sizes, (n, N) with zeros at the end. Lengths are converted to Å, energies stay in the file's unit.
 
     Parameters
     ----------
     path : path of the .npz file
     name, theory : str
         For the `Dataset`; a `theory` in the file counts more.
+    energy_unit : str or None
+        The unit of the energies where the file does not say it in `e_unit`; None is kcal/mol, and a note says so.
+    energy_key, forces_key : str or None
+        The arrays' names, where they are not those of the format.
+    max_memory : int, in bytes; default as in `memory.memory_limit`
 
     Raises
     ------
     UserError
         If there is no such file, it is no .npz file or a damaged one, it lacks keys, its shapes disagree, its units
-        are not Å and kcal/mol, or its numbers are not finite.
+        are unknown or not `energy_unit`, its charges are impossible, or its numbers are not finite.
     """
-    arrays = _read_arrays(Path(path))
-    charges, positions, energies, forces = _recognise(path, arrays)
-    _check(path, arrays, charges, positions, energies, forces)
-    positions = positions.astype(np.float64)
+    keys = {key for names in FORMATS.values() for key in names} | {energy_key, forces_key} - {None}
+    arrays = read_arrays(path, keys | {*TEXTS, "lattice"}, max_memory)
+    if "lattice" in arrays:
+        raise UserError(f"{path} has a periodic cell (lattice), but only molecules in a vacuum can be learned.")
+    charges, positions, energies, forces = _recognise(path, arrays, energy_key, forces_key)
+    _check_shapes(path, charges, positions, energies, forces)
+    unit, notes = _unit(path, arrays, energy_unit)
+    length = length_in_angstrom(read_text(path, arrays, "r_unit", "Ang"))
+    charges = np.broadcast_to(_whole_charges(path, charges), positions.shape[:2])
+    atoms = (charges > 0)[..., None]
     return Dataset(
         name=name,
-        theory=_text(arrays["theory"]) if "theory" in arrays else theory,
-        charges=np.broadcast_to(charges.astype(np.int64), positions.shape[:2]),
-        positions=positions - positions.mean(axis=1, keepdims=True),
-        energies=energies.reshape(-1).astype(np.float64),
-        forces=None if forces is None else forces.astype(np.float64),
-        unit=UNITS["e_unit"],
+        theory=read_text(path, arrays, "theory", theory),
+        charges=charges,
+        positions=centred(charges, _finite(path, "positions", positions, MAX_POSITION, atoms) * length),
+        energies=_finite(path, "energies", energies, MAX_VALUE).reshape(-1),
+        forces=None if forces is None else _finite(path, "forces", forces, MAX_VALUE, atoms) / length,
+        unit=unit,
         splits={},
+        notes=notes,
     )
 
 
-def _read_arrays(path):
-    if not path.is_file():
-        raise UserError(f"There is no data file {path}: check its name.")
-    if not zipfile.is_zipfile(path):
-        raise UserError(f"{path} is not an .npz file, or not a whole one: make or download it again.")
-    known = {key for names in FORMATS.values() for key in names} | {"theory", *UNITS}
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            return {key: archive[key] for key in archive.files if key in known}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise UserError(f"{path} cannot be read ({error}): make or download it again.") from error
-
-
-def _recognise(path, arrays):
-    for *required, forces in FORMATS.values():
+def _recognise(path, arrays, energy_key, forces_key):
+    for key in (energy_key, forces_key):
+        if key is not None and key not in arrays:
+            raise UserError(f"{path} has no array {key}: it has {', '.join(sorted(arrays)) or 'none that is known'}.")
+    for charges, positions, energies, forces in FORMATS.values():
+        required = (charges, positions, energy_key or energies)
         if all(key in arrays for key in required):
-            return *(arrays[key] for key in required), arrays.get(forces)
+            return *(arrays[key] for key in required), arrays.get(forces_key or forces)
     formats = " or ".join(f"{', '.join(names)} ({name})" for name, names in FORMATS.items())
     raise UserError(f"{path} lacks some of the arrays {formats}: it has {', '.join(sorted(arrays)) or 'none of them'}.")
 
 
-def _check(path, arrays, charges, positions, energies, forces):
-    for key, unit in UNITS.items():
-        if key in arrays and _text(arrays[key]) != unit:
-            raise UserError(f"{path} has {key} = {_text(arrays[key])}, but {unit} is needed: convert the file first.")
-    num_frames, num_atoms = energies.size, charges.size
+def _unit(path, arrays, energy_unit):
+    """The unit of the energies, and the notes about it."""
+    stated, given = read_text(path, arrays, "e_unit"), energy_unit and canonical_energy_unit(energy_unit)
+    if stated is None:
+        note = f"The file does not say its unit of energy: {DEFAULT_UNIT} is assumed (--energy-unit)."
+        return (given, ()) if given else (DEFAULT_UNIT, (note,))
+    try:
+        unit = canonical_energy_unit(stated)
+    except UserError as error:
+        raise UserError(f"{path} has e_unit = {stated}: {error}") from error
+    if given not in (None, unit):
+        raise UserError(f"{path} has e_unit = {stated}, which is not {energy_unit}: leave the unit out.")
+    return unit, ()
+
+
+def _check_shapes(path, charges, positions, energies, forces):
     named = {"charges": charges, "positions": positions, "energies": energies, "forces": forces}
     named = {name: array for name, array in named.items() if array is not None}
+    num_frames, num_atoms = energies.size, charges.shape[-1] if charges.ndim else 0
     fitting = (
         num_frames > 0
-        and charges.shape == (num_atoms,)
+        and num_atoms > 0
+        and charges.shape in ((num_atoms,), (num_frames, num_atoms))
         and energies.shape in ((num_frames,), (num_frames, 1))
         and positions.shape == (num_frames, num_atoms, 3)
         and (forces is None or forces.shape == positions.shape)
@@ -91,10 +110,30 @@ def _check(path, arrays, charges, positions, energies, forces):
             f"needed, but they are {', '.join(f'{name} {array.shape}' for name, array in named.items())}."
         )
     for name, array in named.items():
-        if not (array.dtype.kind in "iuf" and np.isfinite(array).all()):
-            raise UserError(f"Some {name} in {path} are not finite numbers: mend the file, or remove these frames.")
+        if array.dtype.kind not in "iuf":
+            raise UserError(f"Some {name} in {path} are not finite numbers: mend the file.")
 
 
-def _text(array):
-    value = array.item()
-    return value.decode() if isinstance(value, bytes) else str(value)
+def _whole_charges(path, charges):
+    """int64; checked to be whole numbers from 1 to 118, with 0 after the last atom alone."""
+    whole = (charges == np.round(charges)) & (charges >= 0) & (charges <= MAX_CHARGE)
+    if not whole.all():
+        wrong = charges[~whole].flat[0]
+        raise UserError(f"{path} has the charge {wrong}: nuclear charges are whole numbers from 1 to {MAX_CHARGE}.")
+    atoms = np.atleast_2d(charges) > 0
+    if not atoms[:, 0].all() or (atoms[:, 1:] & ~atoms[:, :-1]).any():
+        raise UserError(f"{path} has the charge 0 before an atom: 0 is padding, after a molecule's last atom alone.")
+    return charges.astype(np.int64)
+
+
+def _finite(path, name, array, largest, atoms=True):
+    """float64, with zeros for padding; a `UserError` if an atom's number is not finite or larger than `largest`."""
+    array = np.where(atoms, array.astype(np.float64), 0)
+    wrong = ~(np.abs(array) <= largest)
+    if wrong.any():
+        frame = int(np.argwhere(wrong)[0, 0])
+        raise UserError(
+            f"Some {name} in {path} are not finite numbers below {largest:g} (frame {frame} is the first): mend the "
+            "file, or remove these frames."
+        )
+    return array

@@ -65,12 +65,12 @@ def load_rmd17(molecule, data_dir=None):
         return _read_pair(pair, molecule)
     if not path.exists():
         _download(directory, path)
-    dataset = read_npz(path, f"rmd17 {molecule}", THEORY)
+    dataset = read_npz(path, f"rmd17 {molecule}", THEORY, energy_unit="kcal/mol")
     return dataset._replace(splits=_read_splits(directory, len(dataset.energies)))
 
 
 def _read_pair(pair, molecule):
-    train, test = (read_npz(path, f"rmd17 {molecule}", THEORY) for path in pair)
+    train, test = (read_npz(path, f"rmd17 {molecule}", THEORY, energy_unit="kcal/mol") for path in pair)
     if not np.array_equal(train.charges[0], test.charges[0]):
         raise UserError(f"{pair[0]} and {pair[1]} do not hold the same molecule: download them again.")
     num_train, num_test = len(train.energies), len(test.energies)

@@ -8,8 +8,8 @@ import numpy as np
 from cormorant_np import data
 from cormorant_np.backend import check_device, to_host
 from cormorant_np.config import Config
+from cormorant_np.data.elements import SYMBOLS
 from cormorant_np.data.qm9 import free_atoms
-from cormorant_np.data.xyz import SYMBOLS
 from cormorant_np.errors import UserError
 from cormorant_np.training import run_directory
 from cormorant_np.training.parallel import predict, predict_with_forces, workers

@@ -3,16 +3,14 @@
 import math
 
 from cormorant_np import data
+from cormorant_np.data.units import ENERGIES_IN_EV, energy_factor
 from cormorant_np.network.parameters import layout
 from cormorant_np.training.problem import epoch_batches
-
-MEV = {"kcal/mol": 43.3641, "eV": 1000.0}
-"""Units of energy in meV (1 kcal/mol = 4184 J/mol / (96485.33 C/mol))."""
 
 
 def with_mev(error, unit):
     """An error with its unit, and in meV if it is an energy: "0.123 kcal/mol (5.3 meV)"."""
-    mev = f" ({error * MEV[unit]:.1f} meV)" if unit in MEV else ""
+    mev = f" ({error * energy_factor(unit, 'meV'):.1f} meV)" if unit in ENERGIES_IN_EV else ""
     return f"{error:.4g} {unit}{mev}"
 
 
