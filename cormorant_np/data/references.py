@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from cormorant_np.data.elements import ELEMENTS
+from cormorant_np.data.elements import SYMBOLS
 from cormorant_np.errors import UserError
 
 
@@ -48,7 +48,7 @@ def reference_energies(charges, references):
     species = set(np.unique(charges).tolist()) - {0}
     missing = sorted(species - set(references))
     if missing:
-        symbols = ", ".join(ELEMENTS.split()[charge - 1] for charge in missing)
+        symbols = ", ".join(SYMBOLS[charge] for charge in missing)
         raise UserError(f"There is no reference energy for {symbols}: give one for every element of the molecules.")
     contribution = np.zeros(max(species, default=0) + 1)
     contribution[list(species)] = [references[charge] for charge in species]

@@ -1,0 +1,154 @@
+"""The gradient of a loss of energies and forces, against finite differences of the loss itself."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from conftest import ETHANOL, FORMALDEHYDE, WATER, batch_of, random_params, small_config
+
+from cormorant_np import model
+from cormorant_np.gradient_check import directional_derivative, inner, random_like
+from cormorant_np.network.parameters import flatten, layout, unflatten
+from cormorant_np.training import forces, parallel
+from cormorant_np.training.loss import Targets
+
+MOLECULES = [ETHANOL, WATER, FORMALDEHYDE]  # with padding
+WEIGHT = 0.7
+
+
+def loss_of(vector, batch, targets, config):
+    """L written out, from energies and forces."""
+    energies, predicted = model.energy_and_forces(unflatten(vector, layout(config)), batch, config)
+    energy_loss = np.mean((energies - targets.energies) ** 2)
+    return energy_loss + WEIGHT * ((predicted - targets.forces) ** 2).sum() / (3 * targets.num_atoms)
+
+
+def problem_of(config, rng, dtype=np.float64):
+    """Parameters, molecules, and targets that are off by about one."""
+    params, batch = random_params(config, rng, dtype), batch_of(MOLECULES, config, dtype)
+    energies, predicted = model.energy_and_forces(params, batch, config)
+    atoms = (batch.charges > 0)[..., None]
+    off = atoms * rng.standard_normal(predicted.shape)
+    targets = Targets(energies + rng.standard_normal(3), predicted + off, int(atoms.sum()))
+    return flatten(params), batch, Targets(*(x.astype(dtype) for x in targets[:2]), targets.num_atoms)
+
+
+def gradient_of(vector, batch, targets, config, processes=1):
+    with parallel.workers(processes) as pool:
+        loss, gradient, _, _ = parallel.loss_and_gradient(vector, batch, targets, config, pool, WEIGHT)
+    return loss, gradient
+
+
+def relative_error(gradient, exact):
+    return np.linalg.norm(gradient - exact) / np.linalg.norm(exact)
+
+
+def error_of(vector, batch, targets, config, gradient, rng):
+    """Relative error of the gradient in a random direction that is tilted towards it."""
+    direction = random_like(vector, rng)
+    direction += gradient / np.linalg.norm(gradient) * np.sqrt(len(vector))
+    direction /= np.linalg.norm(direction)
+    numeric = directional_derivative(lambda v: loss_of(v, batch, targets, config), vector, direction, step=1e-4)
+    return abs(inner(gradient, direction) - numeric) / abs(numeric)
+
+
+@pytest.fixture
+def either_config(either_config):
+    """Energies and forces of order one, as the scaled targets of a training are."""
+    return dataclasses.replace(either_config, gain=3)
+
+
+@pytest.fixture
+def short_step(monkeypatch):
+    """Å: short enough that the third derivatives do not show in float64."""
+    monkeypatch.setattr(forces.displace, "__defaults__", (1e-4,))
+
+
+def test_the_gradient_is_that_of_the_loss(either_config, rng, short_step):
+    vector, batch, targets = problem_of(either_config, rng)
+    loss, gradient = gradient_of(vector, batch, targets, either_config)
+    np.testing.assert_allclose(loss, loss_of(vector, batch, targets, either_config), rtol=1e-12)
+    assert error_of(vector, batch, targets, either_config, gradient, rng) < 1e-6
+
+
+def test_shares_and_chunks_do_not_change_the_gradient(rng, monkeypatch):
+    config = small_config()
+    vector, batch, targets = problem_of(config, rng)
+    loss, gradient = gradient_of(vector, batch, targets, config)
+    monkeypatch.setitem(parallel.CHUNK_SIZE, "cpu", 100)
+    for processes in (1, 2):
+        other_loss, other = gradient_of(vector, batch, targets, config, processes)
+        np.testing.assert_allclose(other_loss, loss, rtol=1e-12)
+        assert relative_error(other, gradient) < 1e-11
+
+
+def test_single_precision_is_good_enough_at_the_default_step(either_config, rng):
+    vector, batch, targets = problem_of(either_config, rng)
+    _, exact = gradient_of(vector, batch, targets, either_config)
+    single = Targets(*(x.astype(np.float32) for x in targets[:2]), targets.num_atoms)
+    single_batch = batch_of(MOLECULES, either_config, np.float32)
+    _, gradient = gradient_of(vector.astype(np.float32), single_batch, single, either_config)
+    assert gradient.dtype == np.float32
+    assert relative_error(gradient, exact) < 5e-4
+
+
+def test_the_error_falls_with_the_square_of_the_step(rng, monkeypatch):
+    config = small_config()
+    vector, batch, targets = problem_of(config, rng)
+    gradients = []
+    for step in (1e-4, 1e-2, 2e-2):
+        monkeypatch.setattr(forces.displace, "__defaults__", (step,))
+        gradients.append(gradient_of(vector, batch, targets, config)[1])
+    small, large = (relative_error(gradient, gradients[0]) for gradient in gradients[1:])
+    assert 3.5 < large / small < 4.5
+
+
+def test_a_molecule_whose_forces_are_right_is_not_moved(rng):
+    config = small_config()
+    vector, batch, targets = problem_of(config, rng)
+    _, predicted = model.energy_and_forces(unflatten(vector, layout(config)), batch, config)
+    targets.forces[1] = predicted[1]
+    d_forces = predicted - targets.forces
+    displaced, d_energies = forces.displace(batch, np.ones(3), d_forces)
+    np.testing.assert_array_equal(displaced.positions[[1, 4]], batch.positions[[1, 1]])
+    assert d_energies[1] == d_energies[4] == 0.5
+    _, gradient = gradient_of(vector, batch, targets, config)
+    assert error_of(vector, batch, targets, config, gradient, rng) < 1e-4
+
+
+def test_no_atom_moves_farther_than_the_step_and_padding_stays(rng):
+    config = small_config()
+    batch = batch_of(MOLECULES, config)
+    d_forces = (batch.charges > 0)[..., None] * rng.standard_normal((3, 9, 3))
+    displaced, d_energies = forces.displace(batch, np.zeros(3), d_forces, step=0.01)
+    moved = displaced.positions[:3] - batch.positions
+    np.testing.assert_allclose(np.abs(moved).max(axis=(1, 2)), 0.01)
+    np.testing.assert_allclose(displaced.positions[3:] - batch.positions, -moved, atol=1e-15)
+    assert not moved[batch.charges == 0].any()
+    np.testing.assert_allclose(d_energies[3:], np.abs(d_forces).max(axis=(1, 2)) / 0.02)
+
+
+def test_without_a_weight_only_the_energies_count(rng):
+    config = small_config()
+    vector, batch, targets = problem_of(config, rng)
+    with parallel.workers(1) as pool:
+        results = [
+            parallel.loss_and_gradient(vector, batch, t, config, pool)
+            for t in (targets, targets._replace(forces=None))
+        ]
+    np.testing.assert_array_equal(results[0][1], results[1][1])
+    assert results[0][3] is None
+
+
+def test_what_is_not_wanted_of_a_gradient_is_left_out_and_the_rest_is_the_same(either_config, rng):
+    params, batch = random_params(either_config, rng), batch_of(MOLECULES, either_config)
+    energy, cache = model.forward(params, batch, either_config)
+    d_energy = rng.standard_normal(energy.shape)
+    grads, d_positions = model.backward(d_energy, cache)
+    only_grads, none = model.backward(d_energy, cache, by_positions=False)
+    assert none is None
+    for name in params:
+        np.testing.assert_array_equal(only_grads[name], grads[name])
+    none, only_positions = model.backward(d_energy, cache, by_params=False)
+    assert none is None
+    np.testing.assert_array_equal(only_positions, d_positions)
