@@ -14,6 +14,7 @@ import re
 import subprocess
 import time
 import tracemalloc
+from functools import partial
 from itertools import cycle
 from pathlib import Path
 from statistics import median
@@ -28,6 +29,7 @@ from cormorant_np.config import Config
 from cormorant_np.errors import UserError, run_command
 from cormorant_np.network.parameters import flatten, init_params, layout, unflatten
 from cormorant_np.training import loop
+from cormorant_np.training.loss import Targets
 from cormorant_np.training.operations import count_operations, matrix_product_peak
 from cormorant_np.training.optimizer import amsgrad_step, init_state
 from cormorant_np.training.parallel import loss_and_gradient, predict, predict_with_forces, workers
@@ -84,30 +86,32 @@ def network(options):
 
 
 def make_functions(options):
-    """Functions of a pool of workers: one training step, energies alone, energies and forces."""
+    """Functions of a pool of workers: a training step by energies, one by energies and forces, energies, and forces."""
     rng, config, charges = np.random.default_rng(0), network(options), charges_of(options)
     positions = jittered_grid(len(charges), options.batch_size, rng)
     host = data.make_batch(np.tile(charges, (options.batch_size, 1)), positions, config, options.dtype)
     batch = data.batch.to_device(host, options.device)
-    targets = to_device(rng.standard_normal(options.batch_size).astype(options.dtype), options.device)
+    energies, forces = rng.standard_normal(options.batch_size), rng.standard_normal(positions.shape)
+    on_device = [to_device(array.astype(options.dtype), options.device) for array in (energies, forces)]
+    targets = Targets(*on_device, options.batch_size * len(charges))
     vector = to_device(flatten(init_params(config, rng, np.dtype(options.dtype))), options.device)
     kinds = layout(config)
     state = init_state(vector)
 
-    def step(pool):
+    def step(pool, force_weight=0.0):
         nonlocal vector, state
-        _, gradient, _ = loss_and_gradient(vector, batch, targets, config, pool)
+        _, gradient, *_ = loss_and_gradient(vector, batch, targets, config, pool, force_weight)
         vector, state = amsgrad_step(vector, gradient, state)
         synchronise(vector)
         return vector
 
-    def energies(pool):
+    def only_energies(pool):
         synchronise(predict(unflatten(vector, kinds), batch, config, pool))
 
-    def forces(pool):
+    def energies_and_forces(pool):
         synchronise(predict_with_forces(unflatten(vector, kinds), batch, config, pool)[1])
 
-    return step, energies, forces
+    return step, partial(step, force_weight=1.0), only_energies, energies_and_forces
 
 
 def milliseconds(function, pool, repeats):
@@ -190,10 +194,10 @@ def qm9_steps(options):
 def measure(options):
     """All numbers of the benchmark, a dict."""
     check_device(options.device)
-    step, energies, forces = make_functions(options)
+    step, force_step, energies, forces = make_functions(options)
     with workers(options.threads, options.device) as pool, workers(1) as alone:
-        functions = [(step, pool), (step, alone), (energies, pool), (forces, pool)]
-        steps, one_thread, energies_ms, forces_ms = milliseconds_in_turns(functions, options.repeats)
+        functions = [(step, pool), (step, alone), (force_step, pool), (energies, pool), (forces, pool)]
+        steps, one_thread, force_steps, energies_ms, forces_ms = milliseconds_in_turns(functions, options.repeats)
         peak = matrix_product_peak(pool, to_device(np.zeros(1, options.dtype), options.device))
     charges = charges_of(options)
     sizes = network(options), options.batch_size, len(charges)
@@ -205,6 +209,7 @@ def measure(options):
         "step_ms_min": steps[0],
         "step_ms_max": steps[-1],
         "one_thread_step_ms": median(one_thread),
+        "force_step_ms": median(force_steps),
         "energies_ms": median(energies_ms),
         "energies_and_forces_ms": median(forces_ms),
         "parts_ms_one_thread": profile_parts(step, max(1, options.repeats // 4)),
@@ -246,7 +251,8 @@ def compare(options, rounds=5):
     UserError
         If the command fails, or does not print step_ms and a number.
     """
-    step, _, _ = make_functions(options)
+    step, force_step, *_ = make_functions(options)
+    step = force_step if options.forces else step
     ours, theirs = [], []
     for _ in tqdm(range(rounds), desc="rounds", disable=None):
         with workers(options.threads, options.device) as pool:
@@ -270,7 +276,7 @@ def scaling(options):
         points = []
         for value in tqdm(values, desc=name, disable=None):
             varied = argparse.Namespace(**{**vars(options), name: value})
-            step, _, _ = make_functions(varied)
+            step, *_ = make_functions(varied)
             with workers(varied.threads, varied.device) as pool:
                 points.append((value, milliseconds(step, pool, max(3, options.repeats // 4))[0]))
         results[name] = points
@@ -288,6 +294,7 @@ def report(result):
         f"{result['l_max']}, {result['dtype']} on {result['device']}: {result['machine']}",
         f"training step, {threads:12s} {result['step_ms']:7.1f} ms ({result['step_ms_min']:.1f} at best)",
         f"training step, one thread   {one:7.1f} ms, {one / result['step_ms']:.2f} times as long",
+        f"with forces, {threads:14s} {result['force_step_ms']:7.1f} ms",
         f"energies, {threads:17s} {result['energies_ms']:7.1f} ms",
         f"energies and forces         {result['energies_and_forces_ms']:7.1f} ms",
         f"{result['operations'] / 1e9:.2f} GFLOP a step; at the {result['peak_gflops']:.0f} GFLOP/s of large matrix "
@@ -321,6 +328,7 @@ def main(arguments=None):
     parser.add_argument("--repeats", type=int, default=20)
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument("--vs", metavar="COMMAND", help="time a command that prints step_ms, in turns with ours")
+    parser.add_argument("--forces", action="store_true", help="with --vs: a step that learns forces too")
     parser.add_argument("--scaling", action="store_true", help="vary atoms, channels, l_max, batch and threads")
     parser.add_argument("--out", default=".", help="folder for the plot of --scaling")
     options = parser.parse_args(arguments)
