@@ -21,7 +21,7 @@ from cormorant_np.exactness import report
 from cormorant_np.model import init_params
 from cormorant_np.training import plots, run_directory
 from cormorant_np.training.gain import format_table, parse_gain, tune_gain
-from cormorant_np.training.problem import layers
+from cormorant_np.training.settings import by_layer
 
 PRESETS = {"md17": Config.md17, "qm9": Config.qm9}
 NUM_MOLECULES = 3
@@ -79,7 +79,8 @@ def random_network(options, rng):
     config = preset(
         convention=options.convention or "supplement",
         num_channels=options.num_channels,
-        **layers(options.preset, options.num_layers, options.l_max),
+        l_max=by_layer(options.l_max, options.num_layers, options.preset == "qm9"),
+        l_max_sh=by_layer(options.l_max, options.num_layers, options.preset == "qm9"),
     )
     if options.molecules:
         species = sorted({int(z) for z in np.unique(charges)} - {0})

@@ -6,21 +6,19 @@ Without arguments, a short run on the bundled sample (ethanol, 3000 training fra
 
 import argparse
 import dataclasses
-from argparse import BooleanOptionalAction
 from pathlib import Path
 
 from cormorant_np.backend import choose_device
 from cormorant_np.data import describe_targets
-from cormorant_np.data.md17 import FILES
 from cormorant_np.errors import UserError, run_command
-from cormorant_np.training.gain import parse_gain
 from cormorant_np.training.loop import train
+from cormorant_np.training.options import add_options, read_config
 from cormorant_np.training.reporting import with_mev
 from cormorant_np.training.results import summarise
-from cormorant_np.training.run_directory import read_settings
-from cormorant_np.training.settings import SIZES, default_run_dir, new_settings
+from cormorant_np.training.run_directory import read_network, read_settings
+from cormorant_np.training.settings import PROTOCOLS, default_run_dir, new_settings
 
-MAY_CHANGE = {"epochs", "threads", "device", "data_dir", "data_file"}
+MAY_CHANGE = ("epochs", "lr", "lr_final", "threads", "device", "data_dir", "data_file")
 """Settings that --resume may change."""
 
 
@@ -33,39 +31,16 @@ def build_parser():
         argument_default=argparse.SUPPRESS,
     )
     add = parser.add_argument
-    add("--dataset", choices=list(SIZES), help="default sample, which needs no network")
-    add("--molecule", help=f"default ethanol; MD17 has {', '.join(FILES)}")
-    add("--target", help="QM9's target, default U0; --target help lists all of them")
-    add("--data-dir", help="where data files are, or go; default CORMORANT_NP_DATA, else the user's cache directory")
-    add("--data-file", help="an .npz file of your own in MD17's or rMD17's format")
     add("--run-dir", help="where the run is written; default runs/DATASET-MOLECULE or runs/DATASET-TARGET")
     add("--resume", action="store_true", help="go on with the run in --run-dir")
-    for part, name in (("train", "training"), ("valid", "validation"), ("test", "test")):
-        add(f"--num-{part}", type=int, help=f"number of {name} molecules")
-    add("--protocol", choices=["paper", "forces"], help="defaults of what follows: the paper's, or with forces")
-    add("--force-weight", type=float, help="weight of the forces in the loss; 0 learns energies alone, as in the paper")
-    add("--epochs", type=int, help="default 512 for MD17 and 256 for QM9, the paper's; 120 for rMD17, 5 for the sample")
-    add("--batch-size", type=int, help="default 25; with forces 5")
-    add("--lr", type=float, help="learning rate of the first step; default 5e-4; with forces 1e-3")
-    add("--lr-final", type=float, help="learning rate after the last step, by half a cosine; with forces default 1e-5")
-    add("--mirror", action=BooleanOptionalAction, help="mirror molecules at random in training; default with forces")
-    add("--ema", type=float, help="decay of an average of the parameters over the steps, which is then kept; default 0")
-    add("--weight-decay", type=float, help="of all parameters in a step, times the learning rate; default 0")
-    add("--optimizer", choices=["amsgrad", "adam"], help="default amsgrad")
-    add("--gain", type=parse_gain, help="g of section 1.6, or auto; default 5, released convention 10")
-    add("--convention", choices=["supplement", "released"], help="default supplement; see docs/differences.md")
-    add("--num-channels", type=int, help="n_c; default 16")
-    add("--num-layers", type=int, help="S; default 4")
-    add("--l-max", type=int, help="L of every layer; default 3")
-    add("--dtype", choices=["float32", "float64"], help="default float32")
-    add("--seed", type=int, help="of the parameters, the split and the order of the batches; default 0")
-    add("--device", choices=["cpu", "gpu", "auto"], help="default cpu; auto is the GPU if there is one that works")
-    add("--threads", type=int, help="worker processes on a CPU; default: the number of cores, at most 8")
+    add("--protocol", choices=list(PROTOCOLS), help="defaults of the training: the paper's, or with forces")
+    add("--config", help="a JSON file of any of the settings below, such as a run's config.json; options count more")
+    add_options(parser)
     return parser
 
 
 def resumed_settings(run_dir, given):
-    """Settings of the run in `run_dir`; only those in `MAY_CHANGE` may be given anew.
+    """Settings of the run in `run_dir`; only those in `MAY_CHANGE` may be given anew. Says what is changed.
 
     Raises
     ------
@@ -73,12 +48,19 @@ def resumed_settings(run_dir, given):
         If another option is given that differs from the run's.
     """
     settings = read_settings(run_dir)
-    for name, value in given.items():
-        old = getattr(settings, name)
-        if name not in MAY_CHANGE and value != old:
-            option = f"--{name.replace('_', '-')}"
-            raise UserError(f"The run in {run_dir} has {option} {old}, which --resume cannot change to {value}.")
-    return dataclasses.replace(settings, **{name: given[name] for name in MAY_CHANGE & set(given)})
+    given = {**given, **given.pop("network", {})}
+    stored = {**dataclasses.asdict(read_network(run_dir)), **dataclasses.asdict(settings)}
+    given = {name: tuple(value) if isinstance(value, list) else value for name, value in given.items()}
+    changes = {name: value for name, value in given.items() if value != stored[name]}
+    for name, value in changes.items():
+        option = f"--{name.replace('_', '-')}"
+        if name not in MAY_CHANGE:
+            raise UserError(
+                f"The run in {run_dir} has {option} {stored[name]}, which --resume cannot change to {value}."
+            )
+        if name not in ("threads", "device"):
+            print(f"{option} is {value} from now on; it was {stored[name]}.")
+    return dataclasses.replace(settings, **changes)
 
 
 def main(arguments=None):
@@ -86,6 +68,8 @@ def main(arguments=None):
     if given.get("target") == "help":
         print(describe_targets())
         return 0
+    if "config" in given:
+        given = {**read_config(given.pop("config")), **given}
     if "device" in given:
         given["device"] = choose_device(given["device"])
     resume, run_dir, protocol = given.pop("resume", False), given.pop("run_dir", None), given.pop("protocol", None)

@@ -70,15 +70,18 @@ def train(settings, run_dir, resume=False):
         Whether the run has come to its end; False if it was interrupted, and can be resumed.
     """
     run_dir = Path(run_dir)
-    splits = run_directory.load_arrays(run_dir / "splits.npz") if resume else None
-    problem = prepare(settings, splits)
-    if settings.gain == "auto":
-        settings, problem = with_tuned_gain(settings, problem)
-    state = start(settings, problem)
     if resume:
+        problem = prepare(
+            settings, run_directory.load_arrays(run_dir / "splits.npz"), run_directory.read_network(run_dir)
+        )
         state = load_checkpoint(run_dir, settings.device)
         run_directory.truncate_log(run_dir / "log.jsonl", state.epoch)
+        run_directory.write_settings(run_dir, settings)
     else:
+        problem = prepare(settings)
+        if settings.gain == "auto":
+            settings, problem = with_tuned_gain(settings, problem)
+        state = start(settings, problem)
         create(run_dir, settings, problem)
         save_checkpoint(run_dir, state, settings, problem.config)
     num_steps = steps_of_epoch(problem, settings)

@@ -35,7 +35,7 @@ class Problem(NamedTuple):
     scale: float
 
 
-def prepare(settings, splits=None):
+def prepare(settings, splits=None, config=None):
     """Load the data of a run, split them, and put them on the device.
 
     Energies are centred and scaled in float64, before any cast: total energies of -97,000 kcal/mol would lose the
@@ -44,7 +44,7 @@ def prepare(settings, splits=None):
     Parameters
     ----------
     settings : Settings
-    splits : dict of index arrays, if the run has them already
+    splits, config : the run's, if it has them already: a dict of index arrays, and the network
 
     Returns
     -------
@@ -54,7 +54,7 @@ def prepare(settings, splits=None):
     dataset = data.load(settings.dataset, settings.molecule, settings.data_dir, settings.data_file, settings.target)
     if splits is None:
         splits = data.split(dataset, settings.num_train, settings.num_valid, settings.num_test, settings.seed)
-    config = network(settings, dataset)
+    config = config or network(settings, dataset)
     train_energies = dataset.energies[splits["train"]]
     mean, scale = float(train_energies.mean()), float(train_energies.std()) or 1.0
     batch = data.make_batch(dataset.charges, dataset.positions, config, np.dtype(settings.dtype))

@@ -9,7 +9,7 @@ from cormorant_np.errors import UserError
 from cormorant_np.training import run_directory
 from cormorant_np.training.parallel import workers
 from cormorant_np.training.plots import plot_forces, plot_learning_curve, plot_predictions
-from cormorant_np.training.prediction import frame_errors, predict_frames
+from cormorant_np.training.prediction import find_run, frame_errors, predict_frames
 from cormorant_np.training.problem import prepare
 from cormorant_np.training.run_directory import read_settings
 
@@ -26,10 +26,11 @@ def load_run(run_dir, **changes):
     -------
     settings, problem, params
     """
-    run_dir = Path(run_dir)
+    run_dir = find_run(run_dir)
     settings = dataclasses.replace(read_settings(run_dir), **{k: v for k, v in changes.items() if v is not None})
     params = run_directory.load_arrays(run_dir / "best.npz", settings.device)
-    problem = prepare(settings, run_directory.load_arrays(run_dir / "splits.npz"))
+    splits = run_directory.load_arrays(run_dir / "splits.npz")
+    problem = prepare(settings, splits, run_directory.read_network(run_dir))
     return settings, problem, params
 
 

@@ -1,5 +1,6 @@
 """The files of a run: settings, splits, log, checkpoints and results, read and written."""
 
+import dataclasses
 import io
 import json
 import os
@@ -9,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from cormorant_np.backend import to_device, to_host
+from cormorant_np.config import Config
 from cormorant_np.errors import UserError
 from cormorant_np.training.settings import Settings
 
@@ -37,6 +39,17 @@ def read_json(path):
 def read_settings(run_dir):
     """The `Settings` of a run."""
     return Settings(**read_json(Path(run_dir) / "config.json")["settings"])
+
+
+def write_settings(run_dir, settings):
+    """Put other `Settings` in the place of a run's."""
+    path = Path(run_dir) / "config.json"
+    write_json(path, {**read_json(path), "settings": dataclasses.asdict(settings)})
+
+
+def read_network(run_dir):
+    """The `Config` of a run: the network as it was built, whatever settings would make of the data today."""
+    return Config(**read_json(Path(run_dir) / "config.json")["network"])
 
 
 def save_arrays(path, arrays):

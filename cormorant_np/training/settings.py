@@ -32,6 +32,8 @@ FORCES = {
 }
 """Protocols of training: section 2's, the released code's, and one that learns forces too (docs/training.md)."""
 
+PROTOCOLS = ("paper", "forces")
+
 DEFAULTS = {
     "sample": {**FORCES, "epochs": 5},
     "md17": PAPER,
@@ -42,16 +44,40 @@ DEFAULTS = {
 """The default protocol of each data set."""
 
 
+NETWORK_OF_DATA = ("species", "charge_scale")
+"""Fields of `Config` that follow from the data."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Settings:
     """What a run is: its data, its network and its training. The defaults of the training are those of section 2.
 
-    gain : a number, None for the convention's, or "auto" for section 1.6's procedure
-    lr_final : where the learning rate ends that starts at `lr`, by half a cosine; None is a constant one
-    force_weight : w of the loss, see `loss`; 0 learns energies alone
-    mirror : whether molecules are mirrored at random in training, which does not change their energies
-    ema : how slowly the averaged parameters follow, which are then validated and kept; 0 is no average
-    weight_decay : what a weight loses of itself in a step, times the learning rate
+    dataset : the data; default sample, which needs no download
+    molecule : of MD17 or rMD17; default ethanol
+    target : QM9's target, default U0; --target help lists all of them
+    data_dir : where data files are, or go; default CORMORANT_NP_DATA, else the user's cache directory
+    data_file : a file of your own, see docs/data.md
+    num_train, num_valid, num_test : number of molecules of this part
+    epochs : how often every training molecule is seen
+    batch_size : molecules in a mini-batch
+    lr : learning rate of the first step
+    lr_final : learning rate after the last step, by half a cosine; default --lr, a constant rate
+    force_weight : w of the forces in the loss; 0 learns energies alone, as in the paper
+    mirror : mirror molecules at random in training, which does not change their energies
+    ema : decay of an average of the parameters over the steps, which is then validated and kept; 0 is no average
+    weight_decay : what a parameter loses of itself in a step, times the learning rate
+    optimizer : the paper's, or Adam
+    convention : where the supplement and the released code differ, see docs/differences.md
+    gain : g of section 1.6, or auto for its procedure; default 5, released convention 10
+    num_channels : n_c; default 16
+    num_layers : S; default 4
+    l_max : L of the layers' activations, one number for all of them or one for each; default 3
+    l_max_sh : L of the layers' edges and harmonics, likewise; default as --l-max
+    dtype : of the real numbers
+    seed : of the parameters, the split and the order of the batches; default 0
+    device : default cpu; auto is the GPU if there is one that works
+    threads : worker processes on a CPU; default: the number of cores, at most 8
+    network : other fields of `Config` than the paper's
     """
 
     dataset: str = "sample"
@@ -75,11 +101,13 @@ class Settings:
     gain: float | str | None = None
     num_channels: int = 16
     num_layers: int = 4
-    l_max: int = 3
+    l_max: int | tuple = 3
+    l_max_sh: int | tuple | None = None
     dtype: str = "float32"
     seed: int = 0
     device: str = "cpu"
     threads: int = 2
+    network: dict = dataclasses.field(default_factory=dict)
 
     @property
     def is_qm9(self):
@@ -112,7 +140,18 @@ def new_settings(given, protocol=None):
     paper = RELEASED if given.get("convention") == "released" else PAPER
     defaults = {"paper": paper, "forces": FORCES, None: DEFAULTS[dataset]}[protocol]
     threads = min(8, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count())
-    return Settings(**{"threads": threads, **SIZES[dataset], **defaults, **given})
+    fields = {"threads": threads, **SIZES[dataset], **defaults, **with_network(given)}
+    for name in ("l_max", "l_max_sh"):
+        if not isinstance(fields.get(name, 0), int | None) and len(fields[name]) == 1:
+            (fields[name],) = fields[name]
+    return Settings(**fields)
+
+
+def with_network(given):
+    """Fields of `Settings` from fields of both: those that only `Config` has go into "network"."""
+    own = {field.name for field in dataclasses.fields(Settings)}
+    network = {**given.get("network", {}), **{name: value for name, value in given.items() if name not in own}}
+    return {name: value for name, value in given.items() if name in own} | {"network": network}
 
 
 def default_run_dir(settings):
@@ -126,14 +165,17 @@ def network(settings, dataset):
     fields = {"num_channels": settings.num_channels, "convention": settings.convention}
     if settings.gain not in (None, "auto"):
         fields["gain"] = settings.gain
-    if settings.is_qm9:
-        return Config.qm9(**fields, **layers("qm9", settings.num_layers, settings.l_max))
-    species = sorted({int(z) for z in np.unique(dataset.charges)} - {0})
-    fields |= layers("md17", settings.num_layers, settings.l_max)
-    return Config.md17(species=species, charge_scale=max(species), **fields)
+    if not settings.is_qm9:
+        species = sorted({int(z) for z in np.unique(dataset.charges)} - {0})
+        fields |= {"species": species, "charge_scale": max(species)}
+    scalars_last, l_max_sh = settings.is_qm9, settings.l_max if settings.l_max_sh is None else settings.l_max_sh
+    fields["l_max"] = by_layer(settings.l_max, settings.num_layers, scalars_last)
+    fields["l_max_sh"] = by_layer(l_max_sh, len(fields["l_max"]), scalars_last)
+    return (Config.qm9 if settings.is_qm9 else Config.md17)(**fields | settings.network)
 
 
-def layers(preset, num_layers, l_max):
-    """`l_max` and `l_max_sh` of every layer: the same for all, but that QM9's last one has scalars alone."""
-    by_layer = (l_max,) * num_layers if preset == "md17" else (l_max,) * (num_layers - 1) + (0,)
-    return {"l_max": by_layer, "l_max_sh": by_layer}
+def by_layer(l_max, num_layers, scalars_last):
+    """L of every layer, from a list of them or from one number for all; QM9's last layer has scalars alone."""
+    if not isinstance(l_max, int):
+        return tuple(l_max)
+    return (l_max,) * (num_layers - 1) + (0 if scalars_last else l_max,)
