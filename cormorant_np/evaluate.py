@@ -6,24 +6,29 @@ import json
 from cormorant_np.backend import choose_device
 from cormorant_np.errors import run_command
 from cormorant_np.training.reporting import with_mev
-from cormorant_np.training.results import run_errors
+from cormorant_np.training.results import file_errors, run_errors
 
 
 def main(arguments=None):
     parser = argparse.ArgumentParser(prog="python -m cormorant_np.evaluate", description=__doc__)
-    parser.add_argument("--run-dir", required=True, help="directory of a run of cormorant_np.train")
-    parser.add_argument("--split", choices=["train", "valid", "test"], default="test")
+    parser.add_argument("--run-dir", required=True, help="directory of a run of cormorant_np.train, or a model's name")
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument("--split", choices=["train", "valid", "test"], default="test", help="part of the run's data")
+    what.add_argument("--data-file", help="a file of your own instead, with energies and maybe forces, see docs/data.md")
     parser.add_argument("--device", choices=["cpu", "gpu", "auto"], help="default: as in training")
     parser.add_argument("--threads", type=int, help="default: as in training")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     options = parser.parse_args(arguments)
     device = choose_device(options.device)
-    result = run_errors(options.run_dir, options.split, device, options.threads)
+    if options.data_file:
+        result = file_errors(options.run_dir, options.data_file, device or "cpu", options.threads or 2)
+    else:
+        result = run_errors(options.run_dir, options.split, device, options.threads)
     if options.json:
         print(json.dumps(result))
         return 0
     unit = result["unit"]
-    print(f"{result['num_molecules']} {result['split']} molecules of {options.run_dir}, best model")
+    print(f"{result['num_molecules']} molecules ({result['split']}), best model of {options.run_dir}")
     mae, rmse = (with_mev(result[f"energy_{error}"], unit) for error in ("mae", "rmse"))
     print(f"{result['what']:8s}  MAE {mae}   RMSE {rmse}")
     if "force_mae" in result:

@@ -15,10 +15,10 @@ from cormorant_np.training.loop import train
 from cormorant_np.training.options import add_options, read_config
 from cormorant_np.training.reporting import with_mev
 from cormorant_np.training.results import summarise
-from cormorant_np.training.run_directory import read_network, read_settings
+from cormorant_np.training.run_directory import read_run, read_settings
 from cormorant_np.training.settings import PROTOCOLS, default_run_dir, new_settings
 
-MAY_CHANGE = ("epochs", "lr", "lr_final", "threads", "device", "data_dir", "data_file")
+MAY_CHANGE = ("epochs", "lr", "lr_final", "threads", "device", "data_dir", "data_file", "valid_file", "test_file")
 """Settings that --resume may change."""
 
 
@@ -49,7 +49,7 @@ def resumed_settings(run_dir, given):
     """
     settings = read_settings(run_dir)
     given = {**given, **given.pop("network", {})}
-    stored = {**dataclasses.asdict(read_network(run_dir)), **dataclasses.asdict(settings)}
+    stored = {**dataclasses.asdict(read_run(run_dir)["config"]), **dataclasses.asdict(settings)}
     given = {name: tuple(value) if isinstance(value, list) else value for name, value in given.items()}
     changes = {name: value for name, value in given.items() if value != stored[name]}
     for name, value in changes.items():
@@ -70,6 +70,9 @@ def main(arguments=None):
         return 0
     if "config" in given:
         given = {**read_config(given.pop("config")), **given}
+    for name in ("data_file", "valid_file", "test_file", "reference_energies"):
+        if name in given:
+            given[name] = str(Path(given[name]).resolve())
     if "device" in given:
         given["device"] = choose_device(given["device"])
     resume, run_dir, protocol = given.pop("resume", False), given.pop("run_dir", None), given.pop("protocol", None)

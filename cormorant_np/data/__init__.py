@@ -2,7 +2,7 @@
 
 from cormorant_np.data.batch import Batch, make_batch, take
 from cormorant_np.data.batches import bucketed_batches, padding_share
-from cormorant_np.data.dataset import Dataset, split
+from cormorant_np.data.dataset import Dataset, join, split
 from cormorant_np.data.frames import read_frames
 from cormorant_np.data.loading import load
 from cormorant_np.data.own import load_file, read_references
@@ -17,6 +17,7 @@ __all__ = [
     "bucketed_batches",
     "describe_targets",
     "fit_references",
+    "join",
     "load",
     "load_file",
     "make_batch",

@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from cormorant_np.data.units import energy_factor
 from cormorant_np.errors import UserError
 
 DEFAULT_SHARES = {"train": 0.8, "valid": 0.1, "test": 0.1}  # where neither the user nor the data set says it
@@ -43,6 +44,43 @@ def centred(charges, positions):
     positions = np.where(atoms, positions, 0)
     centres = positions.sum(axis=1, keepdims=True) / atoms.sum(axis=1, keepdims=True)
     return np.where(atoms, positions - centres, 0)
+
+
+def join(parts):
+    """Several data sets as one, whose `splits` say which frames come from which.
+
+    Energies and forces are converted to the unit of the first. Smaller molecules are padded.
+
+    Parameters
+    ----------
+    parts : {name of the part: Dataset}
+
+    Raises
+    ------
+    UserError
+        If some have forces and some have none.
+    """
+    first, sets = next(iter(parts.values())), list(parts.values())
+    if len({one.forces is None for one in sets}) > 1:
+        names = ", ".join(one.name for one in sets)
+        raise UserError(f"Some of {names} have forces and some have none: give files that all have them, or none.")
+    size = max(one.charges.shape[1] for one in sets)
+    ends = np.cumsum([len(one.energies) for one in sets])
+    factors = [energy_factor(one.unit, first.unit) for one in sets]
+    has_forces, scaled = first.forces is not None, list(zip(sets, factors, strict=True))
+    return first._replace(
+        charges=np.concatenate([_widened(one.charges, size) for one in sets]),
+        positions=np.concatenate([_widened(one.positions, size) for one in sets]),
+        energies=np.concatenate([factor * one.energies for one, factor in scaled]),
+        forces=np.concatenate([factor * _widened(one.forces, size) for one, factor in scaled]) if has_forces else None,
+        splits=dict(zip(parts, np.split(np.arange(ends[-1]), ends[:-1]), strict=True)),
+        notes=tuple(dict.fromkeys(note for one in sets for note in one.notes)),
+    )
+
+
+def _widened(array, size):
+    """(n, N, ...) → (n, size, ...), with zeros."""
+    return np.pad(array, [(0, 0), (0, size - array.shape[1]), *[(0, 0)] * (array.ndim - 2)])
 
 
 def split(dataset, num_train, num_valid, num_test, seed):

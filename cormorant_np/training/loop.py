@@ -21,7 +21,7 @@ from cormorant_np.training.gain import format_table, tune_gain
 from cormorant_np.training.optimizer import State, amsgrad_step, init_state
 from cormorant_np.training.parallel import loss_and_gradient, workers
 from cormorant_np.training.prediction import frame_errors
-from cormorant_np.training.problem import epoch_batches, minibatch, mirrored, prepare
+from cormorant_np.training.problem import epoch_batches, minibatch, mirrored, prepare, with_force_weight
 from cormorant_np.training.reporting import describe, log_line
 
 
@@ -71,14 +71,13 @@ def train(settings, run_dir, resume=False):
     """
     run_dir = Path(run_dir)
     if resume:
-        problem = prepare(
-            settings, run_directory.load_arrays(run_dir / "splits.npz"), run_directory.read_network(run_dir)
-        )
+        problem = prepare(settings, run_directory.read_run(run_dir))
         state = load_checkpoint(run_dir, settings.device)
         run_directory.truncate_log(run_dir / "log.jsonl", state.epoch)
         run_directory.write_settings(run_dir, settings)
     else:
         problem = prepare(settings)
+        settings = with_force_weight(settings, problem.dataset)
         if settings.gain == "auto":
             settings, problem = with_tuned_gain(settings, problem)
         state = start(settings, problem)
@@ -229,6 +228,7 @@ def create(run_dir, settings, problem):
         "network": dataclasses.asdict(problem.config),
         "mean": problem.mean,
         "scale": problem.scale,
+        "references": problem.references,
         "unit": problem.dataset.unit,
         "theory": problem.dataset.theory,
         "python": platform.python_version(),

@@ -10,6 +10,7 @@ import typing
 from pathlib import Path
 
 from cormorant_np.config import CONVENTIONS, Config
+from cormorant_np.data.units import ENERGIES_IN_EV
 from cormorant_np.errors import UserError
 from cormorant_np.training.gain import parse_gain
 from cormorant_np.training.settings import NETWORK_OF_DATA, SIZES, Settings
@@ -24,6 +25,7 @@ CHOICES = {
     "optimizer": ["amsgrad", "adam"],
     "convention": list(CONVENTIONS),
     "dtype": ["float32", "float64"],
+    "energy_unit": list(ENERGIES_IN_EV),
     "device": ["cpu", "gpu", "auto"],
 }
 

@@ -33,6 +33,7 @@ class Network(NamedTuple):
     dtype : of its real numbers
     mean, scale : an energy is `mean` + `scale` times what the network gives
     unit : of the energies
+    references : {charge: energy of the element}, which is added; or None
     target : "energy", or one of QM9's targets
     """
 
@@ -42,6 +43,7 @@ class Network(NamedTuple):
     mean: float
     scale: float
     unit: str
+    references: dict | None
     target: str
 
     @property
@@ -75,6 +77,7 @@ def load_network(run_dir, device="cpu"):
     check_device(device)
     run_dir = find_run(run_dir)
     content, settings = run_directory.read_json(run_dir / "config.json"), run_directory.read_settings(run_dir)
+    references = content.get("references")
     return Network(
         config=Config(**content["network"]),
         params=run_directory.load_arrays(run_dir / "best.npz", device),
@@ -82,6 +85,7 @@ def load_network(run_dir, device="cpu"):
         mean=content["mean"],
         scale=content["scale"],
         unit=content["unit"],
+        references=references and {int(charge): energy for charge, energy in references.items()},
         target=settings.target if settings.is_qm9 else "energy",
     )
 
@@ -92,6 +96,8 @@ def total_energies(network, scaled, charges):
     For QM9's thermochemical targets, the share of the free atoms, which the network does not learn, is added.
     """
     energies = scaled.astype(np.float64) * network.scale + network.mean
+    if network.references:
+        energies += data.reference_energies(charges, network.references)
     return energies if network.target == "energy" else energies + free_atoms(charges, network.target)
 
 
@@ -159,7 +165,7 @@ def predict_frames(params, problem, indices, pool, forces=False):
         else:
             scaled = predict(params, batch, problem.config, pool)
         energies[part] = to_host(scaled).astype(np.float64) * problem.scale + problem.mean
-    return energies, all_forces
+    return energies + problem.reference[indices], all_forces
 
 
 def evaluation_batches(problem, indices):

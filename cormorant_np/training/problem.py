@@ -1,5 +1,6 @@
 """A data set made ready for a network."""
 
+import dataclasses
 from typing import NamedTuple
 
 import numpy as np
@@ -7,6 +8,7 @@ import numpy as np
 from cormorant_np import data
 from cormorant_np.backend import check_device, get_array_module, to_device
 from cormorant_np.config import Config
+from cormorant_np.data.units import energy_factor
 from cormorant_np.errors import UserError
 from cormorant_np.network.pairs import pair_indices
 from cormorant_np.training.loss import Targets
@@ -21,8 +23,10 @@ class Problem(NamedTuple):
     config : Config
     batch : Batch of all n molecules, on the device
     num_atoms : (n,) integers, on the host
-    targets : Targets on the device, (energy - mean) / scale and force / scale; no forces unless they are learned
-    mean, scale : mean and standard deviation of the training energies
+    targets : Targets on the device, (energy - reference - mean) / scale and force / scale; forces if they are learned
+    mean, scale : mean and standard deviation of the training energies less their references
+    references : {charge: energy of the element}, or None
+    reference : (n,) float64, what the elements contribute to each energy, zero without references
     """
 
     dataset: data.Dataset
@@ -33,9 +37,11 @@ class Problem(NamedTuple):
     targets: Targets
     mean: float
     scale: float
+    references: dict | None
+    reference: np.ndarray
 
 
-def prepare(settings, splits=None, config=None):
+def prepare(settings, run=None):
     """Load the data of a run, split them, and put them on the device.
 
     Energies are centred and scaled in float64, before any cast: total energies of -97,000 kcal/mol would lose the
@@ -44,19 +50,21 @@ def prepare(settings, splits=None, config=None):
     Parameters
     ----------
     settings : Settings
-    splits, config : the run's, if it has them already: a dict of index arrays, and the network
+    run : dict of what a run has already, "splits", "config" and "references"; or None
 
     Returns
     -------
     Problem
     """
     check_device(settings.device)
-    dataset = data.load(settings.dataset, settings.molecule, settings.data_dir, settings.data_file, settings.target)
-    if splits is None:
-        splits = data.split(dataset, settings.num_train, settings.num_valid, settings.num_test, settings.seed)
-    config = config or network(settings, dataset)
-    train_energies = dataset.energies[splits["train"]]
-    mean, scale = float(train_energies.mean()), float(train_energies.std()) or 1.0
+    dataset, splits = load_data(settings)
+    run = run or {"splits": splits, "config": network(settings, dataset)}
+    splits, config = run["splits"], run["config"]
+    references = run["references"] if "references" in run else find_references(settings, dataset, splits["train"])
+    reference = data.reference_energies(dataset.charges, references) if references else np.zeros(len(dataset.energies))
+    energies = dataset.energies - reference
+    train = energies[splits["train"]]
+    mean, scale = float(train.mean()), float(train.std()) or 1.0
     batch = data.make_batch(dataset.charges, dataset.positions, config, np.dtype(settings.dtype))
     num_atoms = (dataset.charges > 0).sum(axis=1)
     for n in np.unique(num_atoms).tolist():
@@ -67,17 +75,67 @@ def prepare(settings, splits=None, config=None):
         config=config,
         batch=data.batch.to_device(batch, settings.device),
         num_atoms=num_atoms,
-        targets=_targets(dataset, mean, scale, num_atoms, settings),
+        targets=_targets(dataset, (energies - mean) / scale, scale, num_atoms, settings),
         mean=mean,
         scale=scale,
+        references=references,
+        reference=reference,
     )
 
 
-def _targets(dataset, mean, scale, num_atoms, settings):
-    if settings.force_weight and dataset.forces is None:
+def load_data(settings):
+    """The data set of a run, and its splits; files for validation and test are joined to it.
+
+    Returns
+    -------
+    Dataset, dict of index arrays under "train", "valid" and "test"
+    """
+    keys = settings.energy_unit, settings.energy_key, settings.forces_key
+    names = settings.dataset, settings.molecule, settings.data_dir, settings.data_file, settings.target
+    dataset = data.load(*names, *keys)
+    wanted = {part: getattr(settings, f"num_{part}") for part in ("train", "valid", "test")}
+    files = {part: getattr(settings, f"{part}_file") for part in ("valid", "test")}
+    others = {part: data.load_file(path, *keys) for part, path in files.items() if path is not None}
+    if not others:
+        return dataset, data.split(dataset, *wanted.values(), settings.seed)
+    if "valid" not in others and wanted["valid"] is None:
+        wanted["valid"] = max(1, len(dataset.energies) // 10)
+    inside = {part: 0 if part in others else number for part, number in wanted.items()}
+    if "test" not in others and wanted["test"] is None:
+        inside["test"] = max(1, len(dataset.energies) // 10)
+    splits = data.split(dataset, *inside.values(), settings.seed)
+    joined = data.join({"train": dataset, **others})
+    return joined, splits | {part: joined.splits[part][: wanted[part]] for part in others}
+
+
+def find_references(settings, dataset, train):
+    """Energies of the elements: of isolated atoms if known, else fitted if compositions differ, else None."""
+    if settings.reference_energies is not None:
+        references = data.read_references(settings.reference_energies, settings.energy_unit)
+        factor = energy_factor(settings.energy_unit or "eV", dataset.unit)
+        return {charge: factor * energy for charge, energy in references.items()}
+    species = set(np.unique(dataset.charges).tolist()) - {0}
+    if dataset.references and species <= set(dataset.references):
+        return dataset.references
+    compositions = np.sort(dataset.charges[train], axis=1)
+    if settings.is_qm9 or (compositions == compositions[0]).all():
+        return None
+    return data.fit_references(dataset.charges[train], dataset.energies[train])
+
+
+def with_force_weight(settings, dataset):
+    """Settings whose weight of the forces, if it is None, is 1 where the data have forces and 0 where not."""
+    if settings.force_weight is not None:
+        return settings
+    return dataclasses.replace(settings, force_weight=0.0 if dataset.forces is None else 1.0)
+
+
+def _targets(dataset, energies, scale, num_atoms, settings):
+    weight = with_force_weight(settings, dataset).force_weight
+    if weight and dataset.forces is None:
         raise UserError(f"{dataset.name} has no forces: learn its energies alone with --force-weight 0.")
-    energies = ((dataset.energies - mean) / scale).astype(settings.dtype)
-    forces = (dataset.forces / scale).astype(settings.dtype) if settings.force_weight else None
+    energies = energies.astype(settings.dtype)
+    forces = (dataset.forces / scale).astype(settings.dtype) if weight else None
     on_device = [None if array is None else to_device(array, settings.device) for array in (energies, forces)]
     return Targets(*on_device, int(num_atoms.sum()))
 

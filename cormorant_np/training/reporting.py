@@ -3,6 +3,7 @@
 import math
 
 from cormorant_np import data
+from cormorant_np.data.elements import SYMBOLS
 from cormorant_np.data.units import ENERGIES_IN_EV, energy_factor
 from cormorant_np.network.parameters import layout
 from cormorant_np.training.problem import epoch_batches
@@ -22,7 +23,7 @@ def describe(settings, problem, run_dir):
     padding = data.padding_share(problem.num_atoms, epoch_batches(problem, settings, epoch=0))
     loss = f"energies and forces with the weight {weight:g}" if weight else "energies alone"
     rate = f"{lr:g}" if lr_final in (None, lr) else f"{lr:g} → {lr_final:g}"
-    return (
+    return "".join(f"{note}\n" for note in problem.dataset.notes) + references_in_words(problem) + (
         f"{problem.dataset.name} ({problem.dataset.theory}): "
         f"{sizes['train']} training, {sizes['valid']} validation and {sizes['test']} test molecules, "
         f"{padding:.2%} padding in the batches\n"
@@ -32,6 +33,14 @@ def describe(settings, problem, run_dir):
         f"{settings.dtype} on {settings.device} with --threads {settings.threads}\n"
         f"everything goes into {run_dir}"
     )
+
+
+def references_in_words(problem):
+    """A line with the energies of the elements that are subtracted, if any are."""
+    if problem.references is None:
+        return ""
+    unit, elements = problem.dataset.unit, problem.references.items()
+    return f"Subtracted: {', '.join(f'{SYMBOLS[charge]} {energy:.6g}' for charge, energy in elements)} {unit}\n"
 
 
 def log_line(row, epochs, unit):

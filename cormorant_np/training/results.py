@@ -5,11 +5,19 @@ from pathlib import Path
 
 import numpy as np
 
+from cormorant_np import data
+from cormorant_np.data.units import energy_factor
 from cormorant_np.errors import UserError
 from cormorant_np.training import run_directory
 from cormorant_np.training.parallel import workers
 from cormorant_np.training.plots import plot_forces, plot_learning_curve, plot_predictions
-from cormorant_np.training.prediction import find_run, frame_errors, predict_frames
+from cormorant_np.training.prediction import (
+    find_run,
+    frame_errors,
+    load_network,
+    predict_frames,
+    predict_molecules,
+)
 from cormorant_np.training.problem import prepare
 from cormorant_np.training.run_directory import read_settings
 
@@ -29,8 +37,7 @@ def load_run(run_dir, **changes):
     run_dir = find_run(run_dir)
     settings = dataclasses.replace(read_settings(run_dir), **{k: v for k, v in changes.items() if v is not None})
     params = run_directory.load_arrays(run_dir / "best.npz", settings.device)
-    splits = run_directory.load_arrays(run_dir / "splits.npz")
-    problem = prepare(settings, splits, run_directory.read_network(run_dir))
+    problem = prepare(settings, run_directory.read_run(run_dir))
     return settings, problem, params
 
 
@@ -53,17 +60,18 @@ def summarise(run_dir, **changes):
         energies, forces = predict_frames(params, problem, indices, pool, has_forces)
     log = run_directory.read_log(run_dir / "log.jsonl")
     best = min(log, key=lambda row: row["valid_loss"])
-    true, train = problem.dataset.energies[indices], problem.dataset.energies[problem.splits["train"]]
+    true = problem.dataset.energies[indices]
+    baseline = problem.mean + problem.reference[indices]
     result = {
         "dataset": problem.dataset.name,
         "unit": problem.dataset.unit,
         **mae_and_rmse("test", energies - true),
-        "baseline_mae": float(np.abs(true - train.mean()).mean()),
+        "baseline_mae": float(np.abs(true - baseline).mean()),
         "valid_mae": best["valid_mae"],
         "best_epoch": best["epoch"],
         "epochs": log[-1]["epoch"],
         "seconds": sum(row["seconds"] for row in log),
-        "num_train": len(train),
+        "num_train": len(problem.splits["train"]),
         "num_test": len(true),
     }
     if has_forces:
@@ -95,6 +103,26 @@ def run_errors(run_dir, split="test", device=None, threads=None):
     result = {"split": split, "what": what, "num_molecules": len(indices), "unit": problem.dataset.unit}
     result |= mae_and_rmse("energy", energies)
     return result if forces is None else result | mae_and_rmse("force", forces)
+
+
+def file_errors(run_dir, path, device="cpu", processes=2):
+    """Errors of the best model of a run on a file of one's own, in the run's unit, whatever the file's.
+
+    Returns
+    -------
+    dict as from `run_errors`, with the file's name as "split"
+    """
+    settings, network = read_settings(find_run(run_dir)), load_network(run_dir, device)
+    dataset = data.load_file(path, settings.energy_unit, settings.energy_key, settings.forces_key)
+    atoms, factor = dataset.charges > 0, energy_factor(dataset.unit, network.unit)
+    molecules = [(z[own], r[own]) for z, r, own in zip(dataset.charges, dataset.positions, atoms, strict=True)]
+    has_forces = dataset.forces is not None
+    energies, forces = predict_molecules(run_dir, molecules, has_forces, device, processes)
+    result = {"split": Path(path).name, "what": network.target, "num_molecules": len(molecules), "unit": network.unit}
+    result |= mae_and_rmse("energy", np.array(energies) - factor * dataset.energies)
+    if not has_forces:
+        return result
+    return result | mae_and_rmse("force", np.concatenate(forces) - factor * dataset.forces[atoms])
 
 
 def mae_and_rmse(name, errors):

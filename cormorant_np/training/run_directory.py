@@ -47,9 +47,20 @@ def write_settings(run_dir, settings):
     write_json(path, {**read_json(path), "settings": dataclasses.asdict(settings)})
 
 
-def read_network(run_dir):
-    """The `Config` of a run: the network as it was built, whatever settings would make of the data today."""
-    return Config(**read_json(Path(run_dir) / "config.json")["network"])
+def read_run(run_dir):
+    """What a run has decided for good, whatever its settings would make of the data today.
+
+    Returns
+    -------
+    dict of "config", its Config, "splits", a dict of index arrays, and "references", see `problem.Problem`
+    """
+    content, splits = read_json(Path(run_dir) / "config.json"), load_arrays(Path(run_dir) / "splits.npz")
+    references = content.get("references")
+    return {
+        "config": Config(**content["network"]),
+        "splits": splits,
+        "references": references and {int(charge): energy for charge, energy in references.items()},
+    }
 
 
 def save_arrays(path, arrays):

@@ -16,6 +16,7 @@ SIZES = {
     "rmd17": {"num_train": 950, "num_valid": 50, "num_test": 1000},
     "qm9": {"num_train": 100_000, "num_valid": 17_748, "num_test": 13_083},
     "qm9-sample": {"num_train": 800, "num_valid": 100, "num_test": 100},
+    "file": {},
 }
 """Default numbers of molecules of each data set."""
 
@@ -27,7 +28,6 @@ FORCES = {
     "batch_size": 5,
     "epochs": 120,
     "force_weight": 1.0,
-    "gain": 10.0,
     "mirror": True,
 }
 """Protocols of training: section 2's, the released code's, and one that learns forces too (docs/training.md)."""
@@ -40,6 +40,7 @@ DEFAULTS = {
     "rmd17": FORCES,
     "qm9": {**PAPER, "epochs": 256},
     "qm9-sample": {**PAPER, "epochs": 30},
+    "file": {**FORCES, "force_weight": None},
 }
 """The default protocol of each data set."""
 
@@ -56,13 +57,17 @@ class Settings:
     molecule : of MD17 or rMD17; default ethanol
     target : QM9's target, default U0; --target help lists all of them
     data_dir : where data files are, or go; default CORMORANT_NP_DATA, else the user's cache directory
-    data_file : a file of your own, see docs/data.md
+    data_file : a file of your own, see docs/data.md; implies --dataset file
+    valid_file, test_file : files of their own for these parts; default is a part of --data-file
+    energy_unit : of the energies in your files: eV, meV, kcal/mol, kJ/mol or Hartree; default what the file says
+    energy_key, forces_key : names of energies and forces in your files; default energy, forces and the usual ones
+    reference_energies : a file with the energies of isolated atoms, which are subtracted
     num_train, num_valid, num_test : number of molecules of this part
     epochs : how often every training molecule is seen
     batch_size : molecules in a mini-batch
     lr : learning rate of the first step
     lr_final : learning rate after the last step, by half a cosine; default --lr, a constant rate
-    force_weight : w of the forces in the loss; 0 learns energies alone, as in the paper
+    force_weight : w of the forces in the loss; 0 learns energies alone, as in the paper; default 1 if files have forces
     mirror : mirror molecules at random in training, which does not change their energies
     ema : decay of an average of the parameters over the steps, which is then validated and kept; 0 is no average
     weight_decay : what a parameter loses of itself in a step, times the learning rate
@@ -85,6 +90,12 @@ class Settings:
     target: str = "U0"
     data_dir: str | None = None
     data_file: str | None = None
+    valid_file: str | None = None
+    test_file: str | None = None
+    energy_unit: str | None = None
+    energy_key: str | None = None
+    forces_key: str | None = None
+    reference_energies: str | None = None
     num_train: int | None = None
     num_valid: int | None = None
     num_test: int | None = None
@@ -92,7 +103,7 @@ class Settings:
     batch_size: int = 25
     lr: float = 5e-4
     lr_final: float | None = None
-    force_weight: float = 0.0
+    force_weight: float | None = 0.0
     mirror: bool = False
     ema: float = 0.0
     weight_decay: float = 0.0
@@ -122,7 +133,7 @@ class Settings:
             if getattr(self, name) is not None and not 0 < getattr(self, name) < math.inf:
                 raise UserError(f"--{name.replace('_', '-')} must be a positive number, not {getattr(self, name)}.")
         for name, limit in (("force_weight", math.inf), ("weight_decay", math.inf), ("ema", 1)):
-            if not 0 <= getattr(self, name) < limit:
+            if getattr(self, name) is not None and not 0 <= getattr(self, name) < limit:
                 option, below = f"--{name.replace('_', '-')}", "" if limit == math.inf else f" and below {limit}"
                 raise UserError(f"{option} must not be negative{below}, but it is {getattr(self, name)}.")
 
@@ -136,11 +147,12 @@ def new_settings(given, protocol=None):
     protocol : "paper" for what the paper did, or the authors in their released code if that is the convention;
         "forces" for energies and forces; None for the data set's default
     """
-    dataset = given.get("dataset", "sample")
+    dataset = given.get("dataset", "file" if "data_file" in given else "sample")
     paper = RELEASED if given.get("convention") == "released" else PAPER
     defaults = {"paper": paper, "forces": FORCES, None: DEFAULTS[dataset]}[protocol]
     threads = min(8, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count())
-    fields = {"threads": threads, **SIZES[dataset], **defaults, **with_network(given)}
+    sizes = {} if "data_file" in given else SIZES[dataset]
+    fields = {"threads": threads, "dataset": dataset, **sizes, **defaults, **with_network(given)}
     for name in ("l_max", "l_max_sh"):
         if not isinstance(fields.get(name, 0), int | None) and len(fields[name]) == 1:
             (fields[name],) = fields[name]
@@ -155,7 +167,9 @@ def with_network(given):
 
 
 def default_run_dir(settings):
-    """runs/DATASET-MOLECULE, or runs/DATASET-TARGET for QM9."""
+    """runs/DATASET-MOLECULE, runs/DATASET-TARGET for QM9, or runs/NAME for a file of one's own."""
+    if settings.data_file is not None:
+        return Path("runs") / Path(settings.data_file).name.partition(".")[0]
     what = settings.target if settings.is_qm9 else settings.molecule
     return Path("runs") / f"{settings.dataset}-{what}"
 
