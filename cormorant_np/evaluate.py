@@ -14,7 +14,7 @@ def main(arguments=None):
     parser.add_argument("--run-dir", required=True, help="directory of a run of cormorant_np.train, or a model's name")
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--split", choices=["train", "valid", "test"], default="test", help="part of the run's data")
-    what.add_argument("--data-file", help="a file of your own instead, with energies and maybe forces, see docs/data.md")
+    what.add_argument("--data-file", help="a file of your own instead, with energies and maybe forces")
     parser.add_argument("--device", choices=["cpu", "gpu", "auto"], help="default: as in training")
     parser.add_argument("--threads", type=int, help="default: as in training")
     parser.add_argument("--json", action="store_true", help="print one JSON object")

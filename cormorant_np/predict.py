@@ -1,30 +1,20 @@
 """Predict energies and forces of your own molecules: python -m cormorant_np.predict --run-dir DIR molecules.xyz.
 
-The answer is an extended xyz file with an energy, and with --forces the forces, for every molecule.
+The answer, in eV and eV/Å, is an extended xyz file that ASE reads, or JSON or CSV by the name of --out.
 """
 
 import argparse
+import io
 import sys
+from pathlib import Path
 
-import numpy as np
-
+from cormorant_np import data
 from cormorant_np.backend import choose_device
-from cormorant_np.data.elements import SYMBOLS
-from cormorant_np.data.xyz import read_xyz
-from cormorant_np.errors import run_command
-from cormorant_np.training import run_directory
-from cormorant_np.training.prediction import find_run, predict_molecules
-
-
-def write_extxyz(file, molecules, energies, forces, unit):
-    """Write molecules with their energies, and forces where they are not None, as an extended xyz file."""
-    for (charges, positions), energy, force in zip(molecules, energies, forces, strict=True):
-        properties = "species:S:1:pos:R:3" + ("" if force is None else ":forces:R:3")
-        print(len(charges), file=file)
-        print(f'Properties={properties} energy={energy:.8f} energy_unit="{unit}" pbc="F F F"', file=file)
-        rows = positions if force is None else np.hstack([positions, force])
-        for z, row in zip(charges, rows, strict=True):
-            print(f"{SYMBOLS[int(z)]:2s}" + "".join(f"{x:16.8f}" for x in row), file=file)
+from cormorant_np.data.units import energy_factor
+from cormorant_np.data.writing import WRITERS
+from cormorant_np.errors import UserError, run_command
+from cormorant_np.training.prediction import load_network, predict_molecules
+from cormorant_np.training.run_directory import replace_file
 
 
 def main(arguments=None):
@@ -33,22 +23,31 @@ def main(arguments=None):
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("molecules", help="an (extended) xyz file with any number of molecules, in Å")
-    parser.add_argument("--run-dir", required=True, help="directory of a run of cormorant_np.train")
+    parser.add_argument("molecules", help="a file with any number of molecules, in Å, see docs/data.md")
+    parser.add_argument("--run-dir", required=True, help="directory of a run of cormorant_np.train, or a model's name")
     parser.add_argument("--forces", action="store_true", help="predict forces too")
-    parser.add_argument("--out", help="the file to write; default: print")
+    parser.add_argument("--out", type=Path, help=f"the file to write, {', '.join(WRITERS)}; default: print .xyz")
     parser.add_argument("--device", choices=["cpu", "gpu", "auto"], default="cpu")
     parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args(arguments)
-    molecules = read_xyz(options.molecules)
-    device = choose_device(options.device)
+    suffix = options.out.suffix.lower() if options.out else ".xyz"
+    if suffix not in WRITERS:
+        raise UserError(f"--out {options.out} must end in one of {', '.join(WRITERS)}.")
+    frames, device = data.read_frames(options.molecules), choose_device(options.device)
+    network = load_network(options.run_dir, device)
+    to_ev = energy_factor(network.unit, "eV") if network.is_potential_energy else 1.0
+    if not network.is_potential_energy:
+        print(f"The run predicts {network.target}, which is written as it is, in {network.unit}.", file=sys.stderr)
+    molecules = [(frame.charges, frame.positions) for frame in frames]
     energies, forces = predict_molecules(options.run_dir, molecules, options.forces, device, options.threads)
-    unit = run_directory.read_json(find_run(options.run_dir) / "config.json")["unit"]
+    energies = [to_ev * energy for energy in energies]
+    forces = [None if force is None else to_ev * force for force in forces]
+    text = io.StringIO()
+    WRITERS[suffix](text, frames, energies, forces)
     if options.out:
-        with open(options.out, "w", encoding="utf-8") as file:
-            write_extxyz(file, molecules, energies, forces, unit)
+        replace_file(options.out, text.getvalue().encode())
     else:
-        write_extxyz(sys.stdout, molecules, energies, forces, unit)
+        sys.stdout.write(text.getvalue())
     return 0
 
 

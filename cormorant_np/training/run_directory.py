@@ -17,7 +17,7 @@ from cormorant_np.training.settings import Settings
 
 def write_json(path, content):
     """Write a JSON file; an interruption leaves either the old file or the new one."""
-    _replace(path, (json.dumps(content, indent=1) + "\n").encode())
+    replace_file(path, (json.dumps(content, indent=1) + "\n").encode())
 
 
 def read_json(path):
@@ -67,7 +67,7 @@ def save_arrays(path, arrays):
     """Write a dict of arrays, from any device, to .npz; an interruption leaves either the old file or the new one."""
     buffer = io.BytesIO()
     np.savez(buffer, **{name: to_host(array) for name, array in arrays.items()})
-    _replace(path, buffer.getvalue())
+    replace_file(path, buffer.getvalue())
 
 
 def load_arrays(path, device="cpu"):
@@ -102,10 +102,10 @@ def read_log(path):
 def truncate_log(path, num_epochs):
     """Keep the rows of the first epochs, those that the checkpoint has seen the end of."""
     rows = [row for row in read_log(path) if row["epoch"] <= num_epochs]
-    _replace(path, "".join(json.dumps(row) + "\n" for row in rows).encode())
+    replace_file(path, "".join(json.dumps(row) + "\n" for row in rows).encode())
 
 
-def _replace(path, content):
+def replace_file(path, content):
     temporary = Path(f"{path}.tmp")
     temporary.write_bytes(content)
     os.replace(temporary, path)
