@@ -34,7 +34,7 @@ class RunState(NamedTuple):
     error_sums : Σ |error| of the present epoch's energies and, if they are learned, force components, so far; scaled
         like the targets, on the device
     seconds : time spent in the present epoch
-    best_loss : the smallest validation loss so far
+    best_loss, best_epoch : the smallest validation loss so far, and after how many epochs it was
     """
 
     vector: np.ndarray
@@ -45,6 +45,7 @@ class RunState(NamedTuple):
     error_sums: np.ndarray
     seconds: float
     best_loss: float
+    best_epoch: int
 
 
 def start(settings, problem):
@@ -52,7 +53,7 @@ def start(settings, problem):
     params = init_params(problem.config, np.random.default_rng(settings.seed), np.dtype(settings.dtype))
     vector = to_device(flatten(params), settings.device)
     zeros = get_array_module(vector).zeros(2 if settings.force_weight else 1, dtype=vector.dtype)
-    return RunState(vector, init_state(vector), vector, 0, 0, zeros, 0.0, np.inf)
+    return RunState(vector, init_state(vector), vector, 0, 0, zeros, 0.0, np.inf, 0)
 
 
 def train(settings, run_dir, resume=False):
@@ -91,7 +92,7 @@ def train(settings, run_dir, resume=False):
     bar = tqdm(total=total, initial=done, unit="step", disable=None, dynamic_ncols=True)
     pool_of_workers = workers(settings.threads, settings.device)
     with pool_of_workers as pool, interruptible() as interrupted, bar, out_of_memory_advice(advice):
-        while state.epoch < settings.epochs:
+        while not has_ended(state, settings):
             for indices in epoch_batches(problem, settings, state.epoch)[state.step :]:
                 state = train_step(state, indices, problem, settings, pool)
                 bar.update()
@@ -100,6 +101,12 @@ def train(settings, run_dir, resume=False):
                     return False
             state = end_epoch(state, problem, settings, run_dir, pool)
     return True
+
+
+def has_ended(state, settings):
+    """Whether all epochs are done, or the validation loss has not fallen for `early_stopping` of them."""
+    patience = settings.early_stopping or settings.epochs
+    return state.epoch >= settings.epochs or state.epoch - state.best_epoch >= patience
 
 
 def with_tuned_gain(settings, problem):
@@ -178,7 +185,7 @@ def end_epoch(state, problem, settings, run_dir, pool):
         "valid_loss": (errors["train_mae"] / problem.scale) ** 2,
     }
     if errors["valid_loss"] < state.best_loss:
-        state = state._replace(best_loss=errors["valid_loss"])
+        state = state._replace(best_loss=errors["valid_loss"], best_epoch=state.epoch + 1)
         run_directory.save_arrays(run_dir / "best.npz", params)
     row = {"epoch": state.epoch + 1, **errors, "seconds": state.seconds + time.perf_counter() - began}
     run_directory.append_log(run_dir / "log.jsonl", row)

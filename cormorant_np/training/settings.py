@@ -71,6 +71,7 @@ class Settings:
     mirror : mirror molecules at random in training, which does not change their energies
     ema : decay of an average of the parameters over the steps, which is then validated and kept; 0 is no average
     weight_decay : what a parameter loses of itself in a step, times the learning rate
+    early_stopping : end a run whose validation loss has not fallen for so many epochs; default 0, never
     optimizer : the paper's, or Adam
     convention : where the supplement and the released code differ, see docs/differences.md
     gain : g of section 1.6, or auto for its procedure; default 5, released convention 10
@@ -107,6 +108,7 @@ class Settings:
     mirror: bool = False
     ema: float = 0.0
     weight_decay: float = 0.0
+    early_stopping: int = 0
     optimizer: str = "amsgrad"
     convention: str = "supplement"
     gain: float | str | None = None
@@ -132,7 +134,8 @@ class Settings:
         for name in ("lr", "lr_final"):
             if getattr(self, name) is not None and not 0 < getattr(self, name) < math.inf:
                 raise UserError(f"--{name.replace('_', '-')} must be a positive number, not {getattr(self, name)}.")
-        for name, limit in (("force_weight", math.inf), ("weight_decay", math.inf), ("ema", 1)):
+        limits = {"force_weight": math.inf, "weight_decay": math.inf, "early_stopping": math.inf, "ema": 1}
+        for name, limit in limits.items():
             if getattr(self, name) is not None and not 0 <= getattr(self, name) < limit:
                 option, below = f"--{name.replace('_', '-')}", "" if limit == math.inf else f" and below {limit}"
                 raise UserError(f"{option} must not be negative{below}, but it is {getattr(self, name)}.")
