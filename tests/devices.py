@@ -8,8 +8,9 @@ from cormorant_np.backend import to_device, to_host
 from cormorant_np.data import Batch
 from cormorant_np.network.parameters import flatten
 from cormorant_np.training import loop, parallel, run_directory
+from cormorant_np.training.loss import Targets
 from cormorant_np.training.prediction import predict_molecules
-from cormorant_np.training.results import force_errors
+from cormorant_np.training.results import run_errors
 from cormorant_np.training.settings import Settings
 
 TINY = {
@@ -31,16 +32,19 @@ def settings(**fields):
 
 
 def network_results(config, device, dtype):
-    """Energies, loss, gradient and forces of three molecules, computed on a device, as NumPy arrays."""
+    """Energies, forces, and losses and gradients without and with forces of three molecules, as NumPy arrays."""
     rng = np.random.default_rng(0)
     params = {name: to_device(p, device) for name, p in random_params(config, rng, dtype).items()}
     batch = Batch(*(to_device(x, device) for x in batch_of([ETHANOL, WATER, FORMALDEHYDE], config, dtype)))
-    targets = to_device(rng.standard_normal(3).astype(dtype), device)
+    energies, forces = (rng.standard_normal(shape).astype(dtype) for shape in (3, (3, 9, 3)))
+    forces *= (to_host(batch.charges) > 0)[..., None]
+    targets = Targets(to_device(energies, device), to_device(forces, device), 16)
     with parallel.workers(2, device) as pool:
-        loss, gradient, energies = parallel.loss_and_gradient(flatten(params), batch, targets, config, pool)
-        _, forces = parallel.predict_with_forces(params, batch, config, pool)
+        losses = [parallel.loss_and_gradient(flatten(params), batch, targets, config, pool, w) for w in (0.0, 0.5)]
+        energies, forces = parallel.predict_with_forces(params, batch, config, pool)
     grads, _ = model.backward(energies, model.forward(params, batch, config)[1])
-    return [to_host(x) for x in (energies, loss, gradient, forces, flatten(grads))]
+    results = [energies, forces, flatten(grads), *losses[0][:3], *losses[1]]
+    return [to_host(x) for x in results]
 
 
 def assert_same_network(config, dtype, tolerance):
@@ -62,7 +66,7 @@ def run_results(run_dir, device, **fields):
     """Errors by epoch and of the test, parameters, and predictions for a water molecule, of a run on a device."""
     loop.train(settings(device=device, **fields), run_dir)
     log = [[row["train_mae"], row["valid_mae"]] for row in run_directory.read_log(run_dir / "log.jsonl")]
-    errors = [value for value in force_errors(run_dir).values() if isinstance(value, float)]
+    errors = [value for value in run_errors(run_dir).values() if isinstance(value, float)]
     molecule = tuple(map(np.array, WATER))
     energies, forces = predict_molecules(run_dir, [molecule], forces=True, device=device)
     return [log, errors, best_parameters(run_dir), energies, forces]

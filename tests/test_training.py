@@ -13,7 +13,7 @@ from cormorant_np.model import features, forward, init_params
 from cormorant_np.training import run_directory
 from cormorant_np.training.loop import train
 from cormorant_np.training.problem import minibatch, prepare
-from cormorant_np.training.results import force_errors, load_run, summarise
+from cormorant_np.training.results import load_run, run_errors, summarise
 from cormorant_np.training.settings import Settings
 
 TINY = Settings(
@@ -92,7 +92,7 @@ def test_the_best_model_is_the_one_with_the_smallest_validation_error(finished):
     log = run_directory.read_log(finished / "log.jsonl")
     result = json.loads((finished / "result.json").read_text(encoding="utf-8"))
     assert result["valid_mae"] == min(row["valid_mae"] for row in log)
-    errors = force_errors(finished, "valid")
+    errors = run_errors(finished, "valid")
     assert errors["energy_mae"] == pytest.approx(result["valid_mae"], rel=1e-5)
 
 
@@ -126,7 +126,7 @@ def test_evaluated_forces_are_minus_the_slope_of_the_energy(finished):
     for path in finished.iterdir():
         (two / path.name).write_bytes(path.read_bytes())
     run_directory.save_arrays(two / "splits.npz", splits | {"test": indices})
-    assert force_errors(two)["force_mae"] == pytest.approx(error, rel=1e-4)
+    assert run_errors(two)["force_mae"] == pytest.approx(error, rel=1e-4)
 
 
 def test_energies_are_centred_before_they_lose_digits(tmp_path):
