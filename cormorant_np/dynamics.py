@@ -46,12 +46,13 @@ def read_molecule(path):
 
 def set_off(atoms, temperature, rng):
     """Draw velocities at a temperature in K; the molecule as a whole neither moves nor turns."""
-    from ase.md.velocitydistribution import MaxwellBoltzmannDistribution, Stationary, ZeroRotation
+    from ase.md import velocitydistribution
 
-    MaxwellBoltzmannDistribution(atoms, temperature_K=temperature, rng=rng)
-    Stationary(atoms)
+    older = velocitydistribution.MaxwellBoltzmannDistribution  # than ASE 3.28
+    getattr(velocitydistribution, "thermalize_momenta", older)(atoms, temperature_K=temperature, rng=rng)
+    velocitydistribution.Stationary(atoms)
     if len(atoms) > 1:
-        ZeroRotation(atoms)
+        velocitydistribution.ZeroRotation(atoms)
 
 
 def integrator(atoms, timestep, temperature, thermostat, rng):

@@ -21,7 +21,7 @@ CHLORIDE = (
 @pytest.fixture
 def save(tmp_path):
     def save(text):
-        (tmp_path / "own.xyz").write_text(text)
+        (tmp_path / "own.xyz").write_text(text, encoding="utf-8")
         return tmp_path / "own.xyz"
 
     return save

@@ -1,0 +1,129 @@
+"""A trained network as an ASE calculator, and dynamics with it."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from cormorant_np import dynamics
+from cormorant_np.data.units import energy_factor
+from cormorant_np.errors import UserError
+from cormorant_np.training.loop import train
+from cormorant_np.training.prediction import predict_molecules
+from cormorant_np.training.settings import Settings
+
+ase = pytest.importorskip("ase", reason="ASE is not installed")
+
+from ase.build import molecule  # noqa: E402
+from ase.io import read  # noqa: E402
+
+from cormorant_np.calculator import Cormorant  # noqa: E402
+
+TINY = Settings(num_train=40, num_valid=10, num_test=10, epochs=2, batch_size=10, num_channels=2, num_layers=2, l_max=1)
+
+
+@pytest.fixture(scope="module")
+def run_dir(tmp_path_factory):
+    """In float64, so that forces are the slopes of energies to many digits."""
+    directory = tmp_path_factory.mktemp("run")
+    train(dataclasses.replace(TINY, force_weight=1.0, dtype="float64"), directory)
+    return directory
+
+
+@pytest.fixture
+def ethanol(run_dir):
+    atoms = molecule("CH3CH2OH")
+    atoms.rattle(0.05, rng=np.random.default_rng(0))
+    atoms.calc = Cormorant(run_dir)
+    return atoms
+
+
+def test_energies_and_forces_are_those_of_predict_in_ev(ethanol, run_dir):
+    energies, forces = predict_molecules(run_dir, [(ethanol.numbers, ethanol.positions)], forces=True)
+    factor = energy_factor("kcal/mol", "eV")
+    assert ethanol.get_potential_energy() == pytest.approx(factor * energies[0], rel=1e-12)
+    np.testing.assert_allclose(ethanol.get_forces(), factor * forces[0], rtol=1e-9, atol=1e-12)
+
+
+def test_forces_are_minus_the_slope_of_the_energy(ethanol):
+    """By ASE's own finite differences."""
+    from ase.calculators.fd import calculate_numerical_forces
+
+    forces = ethanol.get_forces()
+    numeric = calculate_numerical_forces(ethanol, eps=1e-4)
+    np.testing.assert_allclose(forces, numeric, atol=1e-5 * np.abs(forces).max())
+
+
+def test_an_unknown_element_is_named(run_dir):
+    atoms = molecule("CH3Cl")
+    atoms.calc = Cormorant(run_dir)
+    with pytest.raises(UserError, match=r"contain Cl, but the run was trained on H, C, O alone"):
+        atoms.get_potential_energy()
+
+
+def test_a_periodic_molecule_is_refused(ethanol):
+    ethanol.set_cell([9, 9, 9])
+    ethanol.pbc = True
+    with pytest.raises(UserError, match="molecules, not crystals"):
+        ethanol.get_potential_energy()
+
+
+def test_a_target_that_is_no_energy_is_refused_and_qm9s_energies_include_the_free_atoms(tmp_path):
+    settings = dataclasses.replace(TINY, dataset="qm9-sample", num_train=20, num_valid=5, num_test=5, epochs=1)
+    train(dataclasses.replace(settings, target="mu"), tmp_path / "mu")
+    with pytest.raises(UserError, match="predicts mu, which is no energy with forces"):
+        Cormorant(tmp_path / "mu")
+    train(dataclasses.replace(settings, target="U0"), tmp_path / "U0")
+    methane = molecule("CH4")
+    methane.calc = Cormorant(tmp_path / "U0")
+    free_atoms = -27.2114 * (37.846772 + 4 * 0.500273)
+    assert abs(methane.get_potential_energy() - free_atoms) < 200  # 1084 eV; an untrained network is off by its scale
+
+
+def run_dynamics(ethanol, tmp_path, run_dir, *arguments):
+    ethanol.write(tmp_path / "ethanol.xyz")
+    out = tmp_path / "out.traj"
+    options = ["--run-dir", str(run_dir), "--steps", "20", "--interval", "5", "--out", str(out)]
+    assert dynamics.main([str(tmp_path / "ethanol.xyz"), *options, *arguments]) == 0
+    return read(out, ":")
+
+
+def test_dynamics_writes_a_trajectory_that_ase_reads_and_a_picture(ethanol, tmp_path, run_dir, capsys):
+    frames = run_dynamics(ethanol, tmp_path, run_dir, "--temperature", "30")
+    assert len(frames) == 5
+    total = [frame.get_total_energy() for frame in frames]
+    assert np.ptp(total) < 0.1 * np.ptp([frame.get_potential_energy() for frame in frames])
+    assert (tmp_path / "out.png").stat().st_size > 1000
+    assert "meV per atom and ps" in capsys.readouterr().out.splitlines()[-1]
+
+
+def test_a_molecule_that_falls_apart_or_explodes_ends_the_dynamics(ethanol):
+    dynamics.check_molecule(ethanol, 0)
+    ethanol.positions[-1] += 20
+    with pytest.raises(UserError, match="fell into 2 pieces"):
+        dynamics.check_molecule(ethanol, 7)
+    ethanol.positions[-1] -= 20
+    ethanol.set_velocities(np.full((9, 3), 100.0))
+    with pytest.raises(UserError, match="energy exploded: after step 7"):
+        dynamics.check_molecule(ethanol, 7)
+
+
+def test_the_drift_is_the_slope_of_the_total_energy():
+    picoseconds = 1e-3 * 5 * np.arange(100)
+    potential = np.sin(np.arange(100.0))
+    energies = np.stack([potential, 9 * 0.002 * picoseconds - potential], axis=1)
+    assert dynamics.drift(energies, 5, 9) == pytest.approx(2)
+
+
+@pytest.mark.parametrize(
+    "arguments, words",
+    [
+        (["nowhere.xyz"], "no file nowhere.xyz"),
+        ([__file__], "ASE cannot read"),
+        ([__file__, "--steps", "0"], "--steps must be positive"),
+        ([__file__, "--timestep", "nan"], "--timestep must be positive"),
+    ],
+)
+def test_what_is_wrong_with_dynamics_is_one_sentence(arguments, words, run_dir):
+    with pytest.raises(UserError, match=words):
+        dynamics.main([*arguments, "--run-dir", str(run_dir)])

@@ -1,0 +1,152 @@
+"""Runs on files of one's own: mixed molecules, units, energies of the elements, evaluation, predictions."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+
+from cormorant_np import data, evaluate, predict, train
+from cormorant_np.data.units import energy_factor
+from cormorant_np.training import run_directory
+from cormorant_np.training.problem import load_data, prepare
+from cormorant_np.training.results import file_errors, run_errors
+from cormorant_np.training.settings import Settings, new_settings
+
+TINY = "--epochs 1 --num-channels 2 --num-layers 2 --l-max 1 --threads 1 --batch-size 10"
+ATOMS = {1: -13.6, 6: -1029.0, 8: -2041.0}
+SYMBOLS = {1: "H", 6: "C", 8: "O"}
+MOLECULES = ([8, 1, 1], [6, 8, 1, 1], [6, 1, 1, 1, 1])
+
+
+def write_mixed(path, number, seed, forces=True, isolated=False):
+    """Molecules of three compositions, with energies that are mostly those of their atoms, in eV."""
+    rng, lines = np.random.default_rng(seed), []
+    for k in range(number):
+        charges = MOLECULES[k % 3]
+        positions = 1.1 * np.eye(5, 3)[: len(charges)] + 0.9 * np.eye(5, 3, -3)[: len(charges)]
+        positions = np.cumsum(positions, axis=0) + 0.05 * rng.standard_normal((len(charges), 3))
+        energy = sum(ATOMS[z] for z in charges) + 0.1 * rng.standard_normal()
+        columns = ":forces:R:3" if forces else ""
+        lines += [str(len(charges)), f'Properties=species:S:1:pos:R:3{columns} energy={energy} pbc="F F F"']
+        for z, r in zip(charges, positions, strict=True):
+            row = [*r, *(rng.standard_normal(3) if forces else [])]
+            lines.append(SYMBOLS[z] + "".join(f" {x:.8f}" for x in row))
+    if isolated:
+        for z, energy in ATOMS.items():
+            header = f"config_type=IsolatedAtom energy={energy} Properties=species:S:1:pos:R:3"
+            lines += ["1", header, f"{SYMBOLS[z]} 0 0 0"]
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return path
+
+
+def settings_for(path, **fields):
+    return dataclasses.replace(new_settings({"data_file": str(path)}), num_channels=2, num_layers=2, l_max=1, **fields)
+
+
+def test_a_file_is_split_in_tenths_and_its_run_is_named_after_it(tmp_path):
+    path = write_mixed(tmp_path / "mixed.xyz", 40, 0)
+    _, splits = load_data(settings_for(path))
+    assert {part: len(indices) for part, indices in splits.items()} == {"train": 32, "valid": 4, "test": 4}
+    assert str(train.default_run_dir(settings_for(path))) == "runs/mixed"
+
+
+def test_files_for_validation_and_test_are_whole_parts(tmp_path):
+    train_file, valid_file, test_file = (write_mixed(tmp_path / f"{k}.xyz", 9 * k, k) for k in (3, 1, 2))
+    settings = settings_for(train_file, valid_file=str(valid_file), test_file=str(test_file))
+    dataset, splits = load_data(settings)
+    assert {part: len(indices) for part, indices in splits.items()} == {"train": 27, "valid": 9, "test": 18}
+    assert len(np.unique(np.concatenate(list(splits.values())))) == 54
+    own = data.load_file(test_file)
+    np.testing.assert_array_equal(dataset.energies[splits["test"]], own.energies)
+    only_test = load_data(dataclasses.replace(settings, valid_file=None))[1]
+    assert {part: len(indices) for part, indices in only_test.items()} == {"train": 25, "valid": 2, "test": 18}
+
+
+def test_the_elements_share_is_taken_from_the_energies(tmp_path):
+    """What is left has the spread of the noise, not that of the compositions."""
+    dataset, _ = load_data(settings_for(write_mixed(tmp_path / "mixed.xyz", 60, 0)))
+    problem = prepare(settings_for(tmp_path / "mixed.xyz"))
+    assert dataset.energies.std() > 100 and problem.scale < 0.2
+    assert set(problem.references) == {1, 6, 8}
+    restored = problem.targets.energies.astype(float) * problem.scale + problem.mean + problem.reference
+    np.testing.assert_allclose(restored, dataset.energies, rtol=1e-6)
+
+
+def test_isolated_atoms_are_the_references_where_they_are_known(tmp_path):
+    problem = prepare(settings_for(write_mixed(tmp_path / "mixed.xyz", 30, 0, isolated=True)))
+    assert problem.references == ATOMS and len(problem.num_atoms) == 30
+    plain = write_mixed(tmp_path / "plain.xyz", 30, 0)
+    alone = write_mixed(tmp_path / "atoms.xyz", 0, 0, isolated=True)
+    assert prepare(settings_for(plain, reference_energies=str(alone))).references == ATOMS
+
+
+def test_one_composition_needs_no_references(tmp_path):
+    rng = np.random.default_rng(0)
+    positions = rng.standard_normal((20, 2, 3)) + [[0, 0, 0], [5, 0, 0]]
+    np.savez(tmp_path / "own.npz", E=rng.standard_normal(20), R=positions, z=[1, 8])
+    assert prepare(settings_for(tmp_path / "own.npz")).references is None
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("mixed")
+    path = write_mixed(folder / "mixed.xyz", 40, 0)
+    assert train.main([*TINY.split(), "--data-file", str(path), "--run-dir", str(folder / "run")]) == 0
+    return folder
+
+
+def test_a_run_says_what_it_read_and_subtracted(finished, capsys, tmp_path):
+    train.main([*TINY.split(), "--data-file", str(finished / "mixed.xyz"), "--run-dir", str(tmp_path / "run")])
+    first = capsys.readouterr().out.splitlines()[:3]
+    assert "in eV and eV/Å, which is assumed" in first[0]
+    assert first[1].startswith("Subtracted: H ") and first[1].endswith(" eV")
+    stored = run_directory.read_settings(tmp_path / "run")
+    assert stored.data_file == str(finished / "mixed.xyz") and stored.force_weight == 1.0
+
+
+def test_a_file_is_evaluated_in_the_runs_unit(finished, tmp_path):
+    errors = run_errors(finished / "run", "test")
+    frames = data.read_frames(finished / "mixed.xyz")
+    indices = run_directory.read_run(finished / "run")["splits"]["test"]
+    test = Settings(), [frames[k] for k in indices]
+    path = tmp_path / "test.npz"
+    same = [frame for frame in test[1] if len(frame.charges) == 3]
+    assert same
+    factor = energy_factor("eV", "kcal/mol")
+    np.savez(
+        path,
+        z=same[0].charges,
+        R=[frame.positions for frame in same],
+        E=[factor * float(frame.info["energy"]) for frame in same],
+        F=[factor * frame.columns["forces"] for frame in same],
+        e_unit="kcal/mol",
+    )
+    own = file_errors(finished / "run", path)
+    assert own["unit"] == "eV" and own["num_molecules"] == len(same)
+    whole = file_errors(finished / "run", finished / "mixed.xyz")
+    assert whole["num_molecules"] == 40 and whole["energy_mae"] < 1  # 1000 eV without the references
+    assert errors["energy_mae"] < 1
+
+
+def test_predictions_are_results_for_ase_and_include_the_elements(finished, tmp_path, capsys):
+    ase_io = pytest.importorskip("ase.io", reason="ASE is not installed")
+    out = tmp_path / "predicted.xyz"
+    arguments = [str(finished / "mixed.xyz"), "--run-dir", str(finished / "run"), "--threads", "1", "--forces"]
+    assert predict.main([*arguments, "--out", str(out)]) == 0
+    frames, true = ase_io.read(out, ":"), data.load_file(finished / "mixed.xyz")
+    energies = np.array([frame.get_potential_energy() for frame in frames])
+    assert np.abs(energies - true.energies).max() < 2
+    assert frames[1].get_forces().shape == (4, 3)
+    assert predict.main([*arguments, "--out", str(tmp_path / "predicted.json")]) == 0
+    rows = json.loads((tmp_path / "predicted.json").read_text(encoding="utf-8"))
+    np.testing.assert_allclose([row["energy"] for row in rows], energies, atol=1e-7)
+    assert predict.main([*arguments[:-1], "--out", str(tmp_path / "predicted.csv")]) == 0
+    table = np.loadtxt(tmp_path / "predicted.csv", delimiter=",", skiprows=1)
+    np.testing.assert_allclose(table[:, 1], energies, atol=1e-7)
+
+
+def test_evaluate_takes_a_file(finished, capsys):
+    assert evaluate.main(["--run-dir", str(finished / "run"), "--data-file", str(finished / "mixed.xyz")]) == 0
+    said = capsys.readouterr().out
+    assert "40 molecules (mixed.xyz)" in said and "eV/Å" in said
