@@ -28,9 +28,9 @@
 
 # %%
 import numpy as np
-from drawing import axes_3d, draw_molecule, print_table
 
 from cormorant_np import Config, data
+from cormorant_np.drawing import axes_3d, draw_molecule, print_table
 from cormorant_np.model import forward, init_params, layer_forward
 from cormorant_np.network.geometry import geometry_forward
 from cormorant_np.network.input_network import featurize, input_network_forward

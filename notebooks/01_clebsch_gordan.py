@@ -19,10 +19,10 @@ from math import factorial as f
 import matplotlib.pyplot as plt
 import numpy as np
 import sympy as sp
-from drawing import print_table
 from IPython.display import display
 
 from cormorant_np.clebsch_gordan import coupling, exact, paths, table
+from cormorant_np.drawing import print_table
 
 # %% [markdown]
 # ## Exact square roots

@@ -12,10 +12,10 @@ from math import factorial, pi, sqrt
 
 import matplotlib.pyplot as plt
 import numpy as np
-from drawing import COLOURS, axes_3d, draw_spherical_function, print_table, sphere
 from numpy.polynomial import Polynomial
 from numpy.polynomial.legendre import Legendre
 
+from cormorant_np.drawing import COLOURS, axes_3d, draw_spherical_function, print_table, sphere
 from cormorant_np.gradient_check import backward_errors
 from cormorant_np.so3_vector import block
 from cormorant_np.spherical_harmonics import (

@@ -12,11 +12,11 @@
 # %%
 import matplotlib.pyplot as plt
 import numpy as np
-from drawing import COLOURS, axes_3d, draw_molecule, print_table
 from scipy.linalg import expm
 from scipy.spatial.transform import Rotation
 
 from cormorant_np import Config, data
+from cormorant_np.drawing import COLOURS, axes_3d, draw_molecule, print_table
 from cormorant_np.model import features, init_params
 from cormorant_np.rotation import random_rotation, rotate, wigner_d
 from cormorant_np.so3_vector import block

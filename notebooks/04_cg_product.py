@@ -14,10 +14,10 @@
 # %%
 import matplotlib.pyplot as plt
 import numpy as np
-from drawing import axes_3d, draw_spherical_function, print_table, sphere
 from scipy.spatial.transform import Rotation
 
 from cormorant_np.clebsch_gordan import coupling, exact, paths, table
+from cormorant_np.drawing import axes_3d, draw_spherical_function, print_table, sphere
 from cormorant_np.network.real_form import join, split
 from cormorant_np.network.vertex_network import couple_forward, square_forward
 from cormorant_np.rotation import random_rotation, rotate

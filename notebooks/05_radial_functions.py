@@ -9,9 +9,9 @@
 # %%
 import matplotlib.pyplot as plt
 import numpy as np
-from drawing import COLOURS, ELEMENTS, print_table
 
 from cormorant_np import Config, data
+from cormorant_np.drawing import COLOURS, ELEMENTS, print_table
 from cormorant_np.gradient_check import backward_errors
 from cormorant_np.model import init_params
 from cormorant_np.network.geometry import geometry_forward

@@ -8,9 +8,9 @@
 # %%
 import matplotlib.pyplot as plt
 import numpy as np
-from drawing import ELEMENTS, print_table
 
 from cormorant_np import Config, data
+from cormorant_np.drawing import ELEMENTS, print_table
 from cormorant_np.gradient_check import backward_errors
 from cormorant_np.model import init_params, layer_forward
 from cormorant_np.network.edge_network import dot_products_forward, edge_network_backward, edge_network_forward

@@ -8,10 +8,10 @@
 # %%
 import matplotlib.pyplot as plt
 import numpy as np
-from drawing import axes_3d, draw_molecule, draw_spherical_function, print_table, sphere
 
 from cormorant_np import Config, data
 from cormorant_np.clebsch_gordan import paths, table
+from cormorant_np.drawing import axes_3d, draw_molecule, draw_spherical_function, print_table, sphere
 from cormorant_np.gradient_check import backward_errors
 from cormorant_np.model import features as all_features
 from cormorant_np.model import init_params

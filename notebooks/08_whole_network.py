@@ -12,10 +12,10 @@
 # %%
 import matplotlib.pyplot as plt
 import numpy as np
-from drawing import draw_molecule, print_table
 from scipy.spatial.transform import Rotation
 
 from cormorant_np import Config, data
+from cormorant_np.drawing import draw_molecule, print_table
 from cormorant_np.exactness import parts
 from cormorant_np.model import features as all_features
 from cormorant_np.model import forward, init_params, layer_forward, num_parameters

@@ -11,9 +11,9 @@
 import matplotlib.pyplot as plt
 import numpy as np
 import sympy as sp
-from drawing import COLOURS, axes_3d, draw_molecule, print_table
 
 from cormorant_np import Config, data
+from cormorant_np.drawing import COLOURS, axes_3d, draw_molecule, print_table
 from cormorant_np.gradient_check import backward_errors, directional_derivative, gradient_error, inner, random_like
 from cormorant_np.model import backward, energy_and_forces, forward, init_params
 from cormorant_np.network.edge_network import dot_products_backward, dot_products_forward

@@ -9,9 +9,9 @@
 # %%
 import matplotlib.pyplot as plt
 import numpy as np
-from drawing import COLOURS, print_table
 
 from cormorant_np import Config, data
+from cormorant_np.drawing import COLOURS, print_table
 from cormorant_np.model import features, init_params
 from cormorant_np.training.gain import activation_means, tune_gain
 from cormorant_np.training.loop import epoch_batches, start, train_step

@@ -9,8 +9,8 @@
 # %%
 import matplotlib.pyplot as plt
 import numpy as np
-from drawing import COLOURS, axes_3d, draw_molecule, print_table
 
+from cormorant_np.drawing import COLOURS, axes_3d, draw_molecule, print_table
 from cormorant_np.model import backward, energy_and_forces, features, forward, num_parameters
 from cormorant_np.rotation import random_rotation, rotate
 from cormorant_np.training.loop import epoch_batches, prediction_errors, start, train_step

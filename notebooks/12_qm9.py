@@ -10,10 +10,10 @@
 # %%
 import matplotlib.pyplot as plt
 import numpy as np
-from drawing import axes_3d, draw_molecule, print_table
 
 from cormorant_np import Config, data
 from cormorant_np.data.qm9 import HARTREE_IN_EV, free_atoms
+from cormorant_np.drawing import axes_3d, draw_molecule, print_table
 from cormorant_np.model import forward, init_params, num_parameters
 from cormorant_np.training.loop import epoch_batches, prediction_errors, start, train_step
 from cormorant_np.training.optimizer import unflatten

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
-from drawing import print_table
 
 import cormorant_np
 from cormorant_np import Config, backend, data, model
+from cormorant_np.drawing import print_table
 from cormorant_np.errors import UserError
 from cormorant_np.network.parameters import arrange_backward, arrange_forward
 from cormorant_np.training import parallel

@@ -37,12 +37,13 @@ def read_source(path):
 
 
 def execute(notebook):
-    """Run all cells in a fresh kernel, whose folder is this one; fails on the first error."""
+    """Run all cells in a fresh kernel, in this folder and with this clone's package; fails on the first error."""
     backend = os.environ.pop("MPLBACKEND", None)  # the kernel's own backend puts pictures into the notebook
     try:
         options = {"kernel_name": "python3", "timeout": 120, "record_timing": False, "coalesce_streams": True}
         client = NotebookClient(notebook, **options)
-        client.execute(cwd=str(FOLDER), stderr=subprocess.DEVNULL)  # what Jupyter itself has to say
+        environment = {**os.environ, "PYTHONPATH": str(FOLDER.parent)}
+        client.execute(cwd=str(FOLDER), env=environment, stderr=subprocess.DEVNULL)  # what Jupyter itself has to say
     finally:
         if backend is not None:
             os.environ["MPLBACKEND"] = backend

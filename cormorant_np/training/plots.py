@@ -19,34 +19,49 @@ def _plain_log_ticks(axis):
     axis.set_major_formatter("{x:g}")
 
 
-def plot_learning_curve(path, log, unit, baseline):
-    """Training and validation errors by epoch, of energies beside the error of predicting the mean, and of forces."""
+def _over(unit):
+    """What follows a quantity on an axis: "/ eV", or "/ (kcal/mol)" where the unit is more than one word."""
+    return f"/ ({unit})" if set(unit) & set("/ ") else f"/ {unit}"
+
+
+def plot_learning_curve(path, log, unit, baseline, what="energy"):
+    """Training and validation errors by epoch, of `what` beside the error of predicting the mean, and of forces."""
     has_forces = "train_force_mae" in log[0]
     figure, all_axes = _figure(2 if has_forces else 1, size=(10, 4) if has_forces else (6, 4))
     energy_axes, *force_axes = np.atleast_1d(all_axes)
-    _plot_errors(energy_axes, log, "mae", f"error of energies / ({unit})")
+    _plot_errors(energy_axes, log, "mae", f"error of {what} {_over(unit)}")
     energy_axes.axhline(baseline, color="grey", linestyle=":", label="predicting the mean")
     energy_axes.legend()
     for axes in force_axes:
-        _plot_errors(axes, log, "force_mae", f"error of forces / ({unit}/Å)")
+        _plot_errors(axes, log, "force_mae", f"error of forces {_over(unit + '/Å')}")
     figure.savefig(path, dpi=150)
 
 
 def _plot_errors(axes, log, name, label):
+    from matplotlib.ticker import MaxNLocator
+
     epochs = [row["epoch"] for row in log]
     for part, words in (("train", "training"), ("valid", "validation")):
         rows = [row.get(f"{part}_{name}", np.nan) for row in log]
-        axes.plot(epochs, rows, label=words, marker="." if len(epochs) < 30 else "")
-    axes.set(xlabel="epoch", ylabel=f"mean absolute {label}", yscale="log")
+        axes.plot(epochs, rows, label=words, marker="o" if len(epochs) < 30 else "", markersize=4)
+    first, last = epochs[0], epochs[-1]
+    margin = 0.05 * (last - first) or 0.5
+    axes.set(xlabel="epoch", ylabel=f"mean absolute {label}", yscale="log", xlim=(first - margin, last + margin))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, steps=(1, 2, 5, 10), min_n_ticks=1))
     _plain_log_ticks(axes.yaxis)
     axes.grid(alpha=0.3)
 
 
-def plot_predictions(path, true, predicted, unit):
-    """Predicted against true energies of the test molecules, both relative to the mean of the true ones."""
-    centre = true.mean()
-    title = f"{len(true)} test molecules"
-    _plot_against(path, true - centre, predicted - centre, "energy - mean", unit, title)
+def plot_predictions(path, true, predicted, unit, what="energy"):
+    """Predicted against true energies of the test molecules, both relative to the mean of the true ones.
+
+    Parameters
+    ----------
+    true, predicted : (n,)
+    what : the name of another target of QM9
+    """
+    centre, title = true.mean(), f"{len(true)} test molecule{'s' if len(true) > 1 else ''}"
+    _plot_against(path, true - centre, predicted - centre, f"{what} - mean", unit, title)
 
 
 def plot_forces(path, true, predicted, unit):
@@ -55,17 +70,23 @@ def plot_forces(path, true, predicted, unit):
 
 
 def _plot_against(path, true, predicted, what, unit, title):
-    figure, axes = _figure(size=(5, 5))
-    axes.scatter(true, predicted, s=6, alpha=min(0.5, 3000 / len(true)), linewidths=0, rasterized=True)
-    limits = np.array([true.min(), true.max()])
-    axes.plot(limits, limits, color="grey", linewidth=1)
+    figure, axes = _figure(size=(5, 5.2))
+    size, alpha = (18, 0.6) if len(true) < 300 else (6, min(0.5, 3000 / len(true)))
+    axes.scatter(true, predicted, s=size, alpha=alpha, linewidths=0, rasterized=True)
+    low, high = min(true.min(), predicted.min()), max(true.max(), predicted.max())
+    margin = 0.05 * (high - low) or 1.0
+    limits = (low - margin, high + margin)
+    axes.plot(limits, limits, color="grey", linewidth=1, zorder=0)
     error = np.abs(predicted - true).mean()
     axes.set(
-        xlabel=f"true {what} / ({unit})",
-        ylabel=f"predicted {what} / ({unit})",
-        title=f"{title}\nmean absolute error {error:.3g} {unit}",
+        xlabel=f"true {what} {_over(unit)}",
+        ylabel=f"predicted {what} {_over(unit)}",
+        title=f"{title}\nmean absolute error {error:.4g} {unit}",
         aspect="equal",
+        xlim=limits,
+        ylim=limits,
     )
+    axes.locator_params(nbins=6)
     axes.grid(alpha=0.3)
     figure.savefig(path, dpi=150)
 

@@ -80,8 +80,9 @@ def summarise(run_dir, **changes):
         result |= mae_and_rmse("test_force", forces - true_forces)
         plot_forces(run_dir / "forces.png", true_forces, forces, result["unit"])
     run_directory.write_json(run_dir / "result.json", result)
-    plot_learning_curve(run_dir / "learning_curve.png", log, result["unit"], result["baseline_mae"])
-    plot_predictions(run_dir / "predictions.png", true, energies, result["unit"])
+    what = settings.target if settings.is_qm9 else "energy"
+    plot_learning_curve(run_dir / "learning_curve.png", log, result["unit"], result["baseline_mae"], what)
+    plot_predictions(run_dir / "predictions.png", true, energies, result["unit"], what)
     return result
 
 

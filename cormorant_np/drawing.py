@@ -1,16 +1,12 @@
 """What the notebooks' pictures share: colours, molecules in three dimensions, spherical functions.
 
-Importing it also lets the notebooks find `cormorant_np` in a fresh clone, whether it is installed or not.
+Importing it sets Matplotlib's style; nothing else in the package imports it.
 """
 
-import sys
 import unicodedata
-from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 COLOURS = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#444444"]
 """Okabe and Ito's colours, which colour-blind readers can tell apart."""
