@@ -21,7 +21,7 @@ from cormorant_np.exactness import report
 from cormorant_np.model import init_params
 from cormorant_np.training import plots, run_directory
 from cormorant_np.training.gain import format_table, parse_gain, tune_gain
-from cormorant_np.training.problem import layers
+from cormorant_np.training.settings import layers
 
 PRESETS = {"md17": Config.md17, "qm9": Config.qm9}
 NUM_MOLECULES = 3
