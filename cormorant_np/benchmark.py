@@ -232,7 +232,7 @@ SETTINGS = ("molecule", "batch_size", "num_channels", "l_max", "dtype", "device"
 
 def _processor():
     try:
-        with open("/proc/cpuinfo") as file:
+        with open("/proc/cpuinfo", encoding="utf-8") as file:
             return next(line.split(":")[1].strip() for line in file if line.startswith("model name"))
     except (OSError, StopIteration):
         return platform.processor() or "unknown processor"

@@ -6,11 +6,11 @@ from conftest import ETHANOL, FORMALDEHYDE, WATER, assert_close, batch_of, press
 from cormorant_np import model
 from cormorant_np.backend import to_device, to_host
 from cormorant_np.data import Batch
-from cormorant_np.evaluate import force_errors
-from cormorant_np.predict import predict_molecules
+from cormorant_np.network.parameters import flatten
 from cormorant_np.training import loop, parallel, run_directory
-from cormorant_np.training.optimizer import flatten
-from cormorant_np.training.problem import Settings
+from cormorant_np.training.prediction import predict_molecules
+from cormorant_np.training.results import force_errors
+from cormorant_np.training.settings import Settings
 
 TINY = {
     "num_train": 30,
@@ -37,7 +37,7 @@ def network_results(config, device, dtype):
     batch = Batch(*(to_device(x, device) for x in batch_of([ETHANOL, WATER, FORMALDEHYDE], config, dtype)))
     targets = to_device(rng.standard_normal(3).astype(dtype), device)
     with parallel.workers(2, device) as pool:
-        loss, gradient, energies = parallel.loss_and_gradient(params, batch, targets, config, pool)
+        loss, gradient, energies = parallel.loss_and_gradient(flatten(params), batch, targets, config, pool)
         _, forces = parallel.predict_with_forces(params, batch, config, pool)
     grads, _ = model.backward(energies, model.forward(params, batch, config)[1])
     return [to_host(x) for x in (energies, loss, gradient, forces, flatten(grads))]

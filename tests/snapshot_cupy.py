@@ -52,4 +52,4 @@ if __name__ == "__main__":
     import cupy
 
     content = json.dumps(snapshot(cupy), indent=0)
-    Path(__file__).with_name("strict_cupy").joinpath("cupy", "names.json").write_text(content + "\n")
+    Path(__file__).with_name("strict_cupy").joinpath("cupy", "names.json").write_text(content + "\n", encoding="utf-8")

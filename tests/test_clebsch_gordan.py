@@ -5,7 +5,8 @@ import pytest
 import sympy
 from conftest import assert_close, cg_product, couples, harmonics, random_complex, spin
 
-from cormorant_np.clebsch_gordan import coupling, exact, table
+from cormorant_np.clebsch_gordan import exact, table
+from cormorant_np.network.coupling import coupling
 from cormorant_np.network.real_form import join, real_matrix, split
 from cormorant_np.network.vertex_network import mix_forward
 from cormorant_np.spherical_harmonics import real_from_complex

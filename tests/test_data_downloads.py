@@ -82,7 +82,7 @@ def test_a_file_put_there_by_hand_is_taken_as_it_is(site, tmp_path, monkeypatch)
 )
 def test_failures_leave_nothing_behind(site, tmp_path, molecule, said):
     folder, _ = site
-    (folder / "md17_uracil.npz").write_text("<html>We have moved.</html>")
+    (folder / "md17_uracil.npz").write_text("<html>We have moved.</html>", encoding="utf-8")
     with pytest.raises(UserError, match=said) as error:
         load("md17", molecule, tmp_path / "cache")
     assert f"md17_{molecule}.npz" in str(error.value) and "\n" not in str(error.value)
@@ -142,6 +142,6 @@ def test_rmd17_archive_with_another_checksum(site, tmp_path):
 def test_rmd17_wrong_split_files(site, tmp_path, monkeypatch, contents, said):
     monkeypatch.setattr(rmd17, "ARCHIVE_HASH", rmd17_archive(site[0]))
     load("rmd17", "ethanol", tmp_path)
-    (tmp_path / "splits/index_test_01.csv").write_text(contents)
+    (tmp_path / "splits/index_test_01.csv").write_text(contents, encoding="utf-8")
     with pytest.raises(UserError, match=said):
         load("rmd17", "ethanol", tmp_path)

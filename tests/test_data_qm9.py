@@ -64,7 +64,7 @@ def assert_same(molecule, other):
 
 
 def write_table(path, rows):
-    with open(path, "w", newline="") as file:
+    with open(path, "w", newline="", encoding="utf-8") as file:
         table = csv.DictWriter(file, METHANE_ROW, extrasaction="ignore")
         table.writeheader()
         table.writerows(rows)
@@ -98,7 +98,7 @@ def test_exponents_of_the_original_files():
 
 @needs_qm9pack
 def test_real_molecules_are_the_same_in_both_formats(tmp_path):
-    with open(find_qm9pack()[1], newline="") as file:
+    with open(find_qm9pack()[1], newline="", encoding="utf-8") as file:
         rows = [row for row in islice(csv.DictReader(file), 20_000) if "E-" in row["XYZ_Ang"]]
     assert len(rows) > 5
     for row, molecule in zip(rows, read_qm9pack([write_table(tmp_path / "part.csv", rows)]), strict=True):
@@ -117,7 +117,7 @@ def figshare(tmp_path, monkeypatch):
             member = tarfile.TarInfo(name)
             member.size = len(text)
             tar.addfile(member, io.BytesIO(text.encode()))
-    (folder / "3195404").write_text("heading\n" * 9 + "     58  C  0.1\n" + "1 compound\n")
+    (folder / "3195404").write_text("heading\n" * 9 + "     58  C  0.1\n" + "1 compound\n", encoding="utf-8")
     hashes = {name: hashlib.md5((folder / file).read_bytes()).hexdigest() for name, (file, _) in FILES.items()}
     monkeypatch.setattr(qm9_sources, "FIGSHARE", {name: (FILES[name][0], f"md5:{hashes[name]}") for name in FILES})
     monkeypatch.setattr(qm9_sources, "find_qm9pack", list)
@@ -184,7 +184,7 @@ def test_without_a_network(figshare, tmp_path, monkeypatch):
 
 def test_a_folder_that_cannot_be_written(figshare, tmp_path):
     table = qm9.make_table(read_figshare(figshare / "3195389", figshare / "3195404"))
-    (tmp_path / "file").write_text("")
+    (tmp_path / "file").write_text("", encoding="utf-8")
     with pytest.raises(UserError, match=r"cannot be written .* --data-dir"):
         qm9._write_cache(tmp_path / "file/qm9_cache.npz", table)
 

@@ -26,7 +26,7 @@ def ase(request, monkeypatch):
 @pytest.fixture
 def save(tmp_path):
     def save(text):
-        (tmp_path / "own.xyz").write_text(text)
+        (tmp_path / "own.xyz").write_text(text, encoding="utf-8")
         return tmp_path / "own.xyz"
 
     return save

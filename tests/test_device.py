@@ -13,7 +13,7 @@ import cormorant_np
 from cormorant_np import backend, benchmark, check, evaluate, train
 from cormorant_np.errors import UserError
 from cormorant_np.training import loop, parallel
-from cormorant_np.training.problem import prepare
+from cormorant_np.training.problem import epoch_batches, prepare
 
 RUNS = [
     ("sample", "supplement", "float64"),
@@ -54,12 +54,12 @@ def counted_step(cupy, **fields):
     """What the second step of a run uploads, reads and computes."""
     given = settings(device="gpu", **fields)
     problem = prepare(given)
-    state, like = loop.start(given, problem)
-    first, second, *_ = loop.epoch_batches(problem, given, 0)
+    state = loop.start(given, problem)
+    first, second, *_ = epoch_batches(problem, given, 0)
     with parallel.workers(2, "gpu") as pool:
-        state = loop.train_step(state, like, first, problem, given, pool)
+        state = loop.train_step(state, first, problem, given, pool)
         cupy.counts.clear()
-        loop.train_step(state, like, second, problem, given, pool)
+        loop.train_step(state, second, problem, given, pool)
     return cupy.counts
 
 
@@ -165,7 +165,7 @@ SOURCES = sorted(Path(cormorant_np.__file__).parent.rglob("*.py"))
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.name)
 def test_only_backend_names_cupy_and_asks_for_the_device(path):
-    tree = ast.parse(path.read_text())
+    tree = ast.parse(path.read_text(encoding="utf-8"))
     nodes = list(ast.walk(tree))
     imported = [alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names]
     imported += [node.module or "" for node in nodes if isinstance(node, ast.ImportFrom)]

@@ -2,7 +2,7 @@
 
 import ast
 import dataclasses
-import importlib
+import importlib.util
 import inspect
 import json
 import re
@@ -17,7 +17,8 @@ from test_gradients import CHECKS
 from cormorant_np import Config, evaluate, predict, train
 from cormorant_np.data import Batch
 from cormorant_np.model import init_params
-from cormorant_np.network.geometry import Geometry
+from cormorant_np.network.geometry import Geometry, PairFunctions
+from cormorant_np.training.settings import SIZES, new_settings
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"
@@ -29,7 +30,7 @@ BLOCK = re.compile(r"^```(.*?)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 
 def prose(page):
     """The text of a page, or of a notebook, without its code."""
-    text = page.read_text()
+    text = page.read_text(encoding="utf-8")
     if page.suffix == ".ipynb":
         cells = json.loads(text)["cells"]
         text = "\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "markdown")
@@ -37,7 +38,7 @@ def prose(page):
 
 
 def blocks(page, language):
-    return [content for name, content in BLOCK.findall(page.read_text()) if name.strip() == language]
+    return [content for name, content in BLOCK.findall(page.read_text(encoding="utf-8")) if name.strip() == language]
 
 
 def anchors(page):
@@ -65,7 +66,8 @@ def test_every_link_leads_somewhere(page):
 
 def test_a_broken_link_is_noticed(tmp_path):
     page = tmp_path / "page.md"
-    page.write_text("# A heading\n[good](#a-heading) [bad](#another) [gone](gone.md) [web](https://example.org)")
+    text = "# A heading\n[good](#a-heading) [bad](#another) [gone](gone.md) [web](https://example.org)"
+    page.write_text(text, encoding="utf-8")
     assert list(broken_links(page)) == ["#another", "gone.md"]
 
 
@@ -73,12 +75,12 @@ def test_every_excerpt_of_code_exists():
     """Each names a function of a file and, mostly, the words of its first line."""
     count = 0
     for page in PAGES:
-        for name, content in BLOCK.findall(page.read_text()):
+        for name, content in BLOCK.findall(page.read_text(encoding="utf-8")):
             if not name.startswith("{literalinclude}"):
                 continue
             path = (page.parent / name.split()[1]).resolve()
             options = dict(re.findall(r"^:([\w-]+): ?(.*)$", content, re.MULTILINE))
-            source = path.read_text()
+            source = path.read_text(encoding="utf-8")
             functions = [node for node in ast.parse(source).body if getattr(node, "name", "") == options["pyobject"]]
             assert functions, f"{page.name}: {options['pyobject']} is not in {path.name}"
             start = options.get("start-at", "").strip()
@@ -96,7 +98,7 @@ def test_the_examples_run(page):
 
 def errors_by_function(page):
     """The rows of a page's tables of errors."""
-    return dict(re.findall(r"^\| `(\w+\.\w*backward)` \| (\S+) \|$", page.read_text(), re.MULTILINE))
+    return dict(re.findall(r"^\| `([\w.]+backward)` \| (\S+) \|$", page.read_text(encoding="utf-8"), re.MULTILINE))
 
 
 def test_errors_of_gradients_are_listed_for_every_function_and_quoted_faithfully():
@@ -118,7 +120,7 @@ def usage_of(main, capsys):
 
 def documented_options(heading):
     """The options in the first column of the tables below a heading of training.md."""
-    text = re.split(r"^## ", (DOCS / "training.md").read_text(), flags=re.MULTILINE)
+    text = re.split(r"^## ", (DOCS / "training.md").read_text(encoding="utf-8"), flags=re.MULTILINE)
     (section,) = [part for part in text if part.startswith(heading + "\n")]
     rows = [row.split("|")[1] for row in section.splitlines() if row.startswith("| `--")]
     return {option for row in rows for option in re.findall(r"`(--[\w-]+)`", row)}
@@ -134,19 +136,19 @@ def test_every_option_is_documented_and_no_other(command, heading, capsys):
 
 
 def test_every_choice_of_an_option_of_training_is_named_beside_it(capsys):
-    text = (DOCS / "training.md").read_text()
+    text = (DOCS / "training.md").read_text(encoding="utf-8")
     for option, choices in re.findall(r"(--[\w-]+) \{(.*?)\}", usage_of(train.main, capsys)):
         (row,) = re.findall(rf"^\| `{option}` \|.*$", text.split("## Ctrl-C")[0], re.MULTILINE)[:1]
         assert [choice for choice in choices.split(",") if f"`{choice}`" not in row] == [], option
 
 
 def test_the_defaults_of_training_are_those_in_the_table():
-    text = (DOCS / "training.md").read_text()
-    settings = dataclasses.asdict(train.new_settings({})) | {"gain": Config.md17().gain}
+    text = (DOCS / "training.md").read_text(encoding="utf-8")
+    settings = dataclasses.asdict(new_settings({})) | {"gain": Config.md17().gain}
     for option, default in re.findall(r"^\| `--([\w-]+)` \| `([^`]+)` \|", text, re.MULTILINE):
         if option.replace("-", "_") in settings:
             assert str(settings[option.replace("-", "_")]) in (default, str(_number(default))), option
-    for name, sizes in train.SIZES.items():
+    for name, sizes in SIZES.items():
         numbers = " | ".join(str(sizes[key]) for key in ("num_train", "num_valid", "num_test", "epochs"))
         assert f"| `{name}` | {numbers} |" in text
     for name in train.MAY_CHANGE:
@@ -166,7 +168,7 @@ def test_everything_in_a_run_directory_is_documented(tmp_path, capsys):
     capsys.readouterr()
     names = {path.name for path in (tmp_path / "run").iterdir()}
     for file in ("config.json", "result.json", "log.jsonl"):
-        names |= json.loads((tmp_path / "run" / file).read_text()).keys()
+        names |= json.loads((tmp_path / "run" / file).read_text(encoding="utf-8")).keys()
     for file in ("splits.npz", "checkpoint.npz"):
         with np.load(tmp_path / "run" / file) as arrays:
             names |= {name for name in arrays.files if not re.match("input|layers|output", name)}
@@ -185,27 +187,30 @@ def exists(name):
     """Whether a name of the glossary is a parameter, a field, a function of a module, or an argument of one."""
     if name in parameter_names():
         return True
-    owner, _, rest = name.partition(".")
-    for kind in (Config, Batch, Geometry):
+    path, _, argument = name.partition("(")
+    owner, _, function = path.rpartition(".")
+    for kind in (Config, Batch, Geometry, PairFunctions):
         if owner == kind.__name__:
-            return rest in {*getattr(kind, "_fields", ()), *getattr(kind, "__dataclass_fields__", ()), *vars(kind)}
-    function, _, argument = rest.partition("(")
+            return function in {*getattr(kind, "_fields", ()), *getattr(kind, "__dataclass_fields__", ()), *vars(kind)}
+    if importlib.util.find_spec(f"cormorant_np.{owner}") is None:
+        return False
     found = getattr(importlib.import_module(f"cormorant_np.{owner}"), function, None)
     return callable(found) and (not argument or argument[:-1] in inspect.signature(found).parameters)
 
 
 def test_every_name_in_the_glossary_exists():
-    text = (DOCS / "glossary.md").read_text()
+    text = (DOCS / "glossary.md").read_text(encoding="utf-8")
     rows = [row.split(" | ")[-1] for row in text.splitlines() if row.startswith("| ") and "name in the code" not in row]
     names = [name for row in rows for name in re.findall(r"`([^`]+)`", row)]
     assert len(names) > 50
     assert [name for name in names if not exists(name)] == []
-    assert not exists("Config.colour") and not exists("radial.mask_forward(colour)") and not exists("radial.colour")
+    assert not exists("Config.colour") and not exists("network.radial.colour")
+    assert exists("network.radial.mask_forward(cutoff)") and not exists("network.radial.mask_forward(colour)")
 
 
 def test_table_1_is_in_the_glossary_completely():
     """Each symbol of Table 1 as the glossary writes it."""
-    text = (DOCS / "glossary.md").read_text()
+    text = (DOCS / "glossary.md").read_text(encoding="utf-8")
     symbols = (
         r"Z_i|\mathbf r_i|\mathbf r_{ij}|\hat{\mathbf r}_{ij}|s|S|\ell|L|m|\tau^s|n_c|\bar V_\ell|V^s|"
         r"V^s_{\text{edge}}|F^s_i|Y^\ell(\hat{\mathbf r}_{ij})|Y_{ij}|g^s_{ij}|d^s_{ij}|\eta^s_{ij}|"
@@ -218,7 +223,7 @@ def test_table_1_is_in_the_glossary_completely():
 def test_the_drawing_is_up_to_date_and_names_files_that_exist():
     drawn = runpy.run_path(str(DOCS / "images" / "draw_network.py"))
     for name, layout in (("network", drawn["WIDE"]), ("network_narrow", drawn["NARROW"])):
-        picture = (DOCS / "images" / f"{name}.svg").read_text()
+        picture = (DOCS / "images" / f"{name}.svg").read_text(encoding="utf-8")
         assert picture == drawn["draw"](layout)
         files = re.findall(r'class="file">(.*?)<', picture)
         assert len(files) == 10

@@ -1,6 +1,6 @@
 """Every backward function of the package against finite differences in random directions.
 
-`CHECKS` names each one, and a test goes through all modules and complains about those that are missing here.
+`CHECKS` names each one, and a test goes through all modules and complains about those that are missing.
 """
 
 import dataclasses
@@ -9,64 +9,39 @@ import inspect
 import pkgutil
 
 import numpy as np
+import plain_checks  # noqa: F401, registers its checks
 import pytest
+from checks import CHECKS, by_params, check_of, join, qm9_params, split, without_cache
 from conftest import FORMALDEHYDE, QM9, WATER, batch_of, random_complex, random_params, small_config
 
 import cormorant_np
 from cormorant_np import model, spherical_harmonics
-from cormorant_np.clebsch_gordan import coupling
 from cormorant_np.gradient_check import backward_errors
 from cormorant_np.network import (
+    arrangement,
     edge_network,
     geometry,
     input_network,
     mlp,
     output_network,
     pairs,
-    parameters,
     radial,
     real_form,
     vertex_network,
 )
+from cormorant_np.network.coupling import coupling
 from cormorant_np.training import loss
 
 TOLERANCE = 1e-7
 STEP = 1e-5  # small, so that no kink of a ReLU lies within it
 B, N, C = 2, 4, 2
 P = N * (N + 1) // 2
-CHECKS = {}
-
-
-def check_of(*names):
-    """Register a function (config, rng) → forward, backward, inputs as the check of the backward functions `names`."""
-
-    def register(case):
-        CHECKS.update(dict.fromkeys(names, case))
-        return case
-
-    return register
-
-
-def join(arrays):
-    """Several outputs as one vector, since `backward_errors` wants one."""
-    return np.concatenate([a.ravel() for a in arrays])
-
-
-def split(vector, like):
-    """The inverse of `join`; real arrays get real numbers."""
-    parts = np.split(vector, np.cumsum([a.size for a in like])[:-1])
-    return [(p if np.iscomplexobj(a) else p.real).reshape(a.shape) for p, a in zip(parts, like, strict=True)]
 
 
 def molecules(config):
     """Formaldehyde and water: four atoms, and three with padding."""
     batch = batch_of([FORMALDEHYDE, WATER], config)
     return batch, geometry.geometry_forward(batch.charges, batch.positions, config)[0]
-
-
-def without_cache(forward, backward):
-    """Functions of one array that need no cache, as the checks want them."""
-    return lambda x: (forward(x), None), lambda d, _: backward(d)
 
 
 @check_of("spherical_harmonics.solid_sh_backward")
@@ -126,6 +101,31 @@ def geometry_of_positions(config, rng):
     return forward, backward, [batch.positions]
 
 
+@check_of("network.geometry.real_harmonics_backward")
+def real_harmonics(config, rng):
+    functions = without_cache(geometry.real_harmonics_forward, geometry.real_harmonics_backward)
+    return *functions, [random_complex(rng, 9, B, P)]
+
+
+@check_of("network.geometry.pair_functions_backward")
+def pair_functions(config, rng):
+    """By the four parameters of pairs and by the positions, with distances that others read too."""
+    batch, _ = molecules(config)
+    arranged = arrangement.arrange_forward(random_params(config, rng), config)
+    params = {name: arranged[name] for name in arrangement.OF_ALL_LAYERS}
+
+    def forward(params, positions):
+        result, cache = geometry.pair_functions_forward(params, batch.charges, positions, config)
+        outputs = [result.radial, result.masks, result.harmonics, result.geometry.distances]
+        return join(outputs), (outputs, cache)
+
+    def backward(d, caches):
+        outputs, cache = caches
+        return geometry.pair_functions_backward(*split(d, outputs), cache)
+
+    return by_params(forward, backward, params, batch.positions)
+
+
 @check_of("network.pairs.gather_backward")
 def gather(config, rng):
     j, i = np.triu_indices(N)
@@ -167,19 +167,23 @@ def mask(config, rng):
     return forward, radial.mask_backward, [cutoff, width, geo.distances]
 
 
-@check_of("network.parameters.arrange_backward", "network.parameters._edge_matrices_backward", "network.parameters._mixing_matrices_backward")
+@check_of(
+    "network.arrangement.arrange_backward",
+    "network.arrangement._edge_matrices_backward",
+    "network.arrangement._vertex_matrices_backward",
+)
 def arrange(config, rng):
     """The last layer goes from L = 2 to L = 2, where some paths are folded with a minus."""
     config = dataclasses.replace(config, l_max=(1, 2, 2))
     params = random_params(config, rng)
 
     def forward(*values):
-        arranged = parameters.arrange_forward(dict(zip(params, values, strict=True)), config)
+        arranged = arrangement.arrange_forward(dict(zip(params, values, strict=True)), config)
         return join(arranged.values()), arranged
 
     def backward(d, arranged):
         d_arranged = dict(zip(arranged, split(d, arranged.values()), strict=True))
-        grads = parameters.arrange_backward(d_arranged, config)
+        grads = arrangement.arrange_backward(d_arranged, config)
         return tuple(grads[name] for name in params)
 
     return forward, backward, list(params.values())
@@ -205,12 +209,6 @@ def edges(config, rng):
     return edge_network.edge_network_forward, edge_network.edge_network_backward, inputs
 
 
-@check_of("network.vertex_network.directions_backward")
-def directions(config, rng):
-    functions = without_cache(vertex_network.directions_forward, vertex_network.directions_backward)
-    return *functions, [random_complex(rng, 9, B, P)]
-
-
 @check_of("network.vertex_network.edge_to_vertex_backward")
 def edge_to_vertex(config, rng):
     def forward(g, y):
@@ -219,24 +217,24 @@ def edge_to_vertex(config, rng):
     def backward(d, cache):
         return vertex_network.edge_to_vertex_backward(d, *cache)
 
-    return forward, backward, [rng.standard_normal((C, B, 2, N, N)), rng.standard_normal((5, B, 2, N, N))]
+    return forward, backward, [rng.standard_normal((C, B, 2, N, N)), rng.standard_normal((5, B, N, N))]
 
 
 @check_of("network.vertex_network.aggregate_backward")
 def aggregate(config, rng):
-    """By the harmonics and not by the directions made of them: `aggregate_backward` counts on their parity.
+    """By the complex harmonics and not by the real ones made of them: `aggregate_backward` counts on their parity.
 
     The harmonics reach a higher ℓ than this layer's edges.
     """
 
     def forward(edges, harmonics, features):
-        directions = vertex_network.directions_forward(harmonics)
+        real = geometry.real_harmonics_forward(harmonics)
         out = np.empty((len(edges) ** 2, len(features), 2, *features.shape[1:]))
-        return out, vertex_network.aggregate_forward(edges, directions, features, out)
+        return out, vertex_network.aggregate_forward(edges, real, features, out)
 
     def backward(d, cache):
-        d_edges, d_directions, d_features = vertex_network.aggregate_backward(d, cache)
-        return d_edges, vertex_network.directions_backward(d_directions), d_features
+        d_edges, d_real, d_features = vertex_network.aggregate_backward(d, cache)
+        return d_edges, geometry.real_harmonics_backward(d_real), d_features
 
     return forward, backward, [random_complex(rng, 2, C, B, P), random_complex(rng, 9, B, P), random_features(rng)]
 
@@ -282,30 +280,19 @@ def mix(config, rng):
 
 @check_of("network.vertex_network.vertex_network_backward")
 def vertex(config, rng):
-    """By the harmonics and not by the directions made of them, as for `aggregate_backward`."""
+    """By the complex harmonics and not by the real ones made of them, as for `aggregate_backward`."""
     coefficients = coupling(2, 1, 2, config.vertex_order, "float64", "cpu")
 
     def forward(edges, harmonics, features, matrices):
-        directions = vertex_network.directions_forward(harmonics)
-        return vertex_network.vertex_network_forward(edges, directions, features, matrices, coefficients)
+        real = geometry.real_harmonics_forward(harmonics)
+        return vertex_network.vertex_network_forward(edges, real, features, matrices, coefficients)
 
     def backward(d, cache):
-        d_edges, d_directions, *others = vertex_network.vertex_network_backward(d, cache)
-        return d_edges, vertex_network.directions_backward(d_directions), *others
+        d_edges, d_real, *others = vertex_network.vertex_network_backward(d, cache)
+        return d_edges, geometry.real_harmonics_backward(d_real), *others
 
     inputs = [random_complex(rng, 2, C, B, P), random_complex(rng, 9, B, P), random_features(rng)]
     return forward, backward, [*inputs, mixing_matrices(coefficients, rng)]
-
-
-@check_of("network.input_network.input_backward")
-def input_mixing(config, rng):
-    batch, geo = molecules(config)
-    atom_features = input_network.featurize(batch.charges, config, np.float64)
-
-    def forward(weight, bias):
-        return input_network.input_forward(weight, bias, atom_features, geo.atoms)
-
-    return forward, input_network.input_backward, [random_complex(rng, C, len(atom_features)), random_complex(rng, C)]
 
 
 @check_of("network.output_network.invariants_backward")
@@ -324,7 +311,8 @@ def output(config, rng):
 
 @check_of("network.mlp.linear_backward")
 def linear(config, rng):
-    inputs = [rng.standard_normal((3, 5)), rng.standard_normal(3), rng.standard_normal((5, B, N))]
+    """W and b are complex, as for MD17's input; those of perceptrons are real."""
+    inputs = [random_complex(rng, 3, 5), random_complex(rng, 3), rng.standard_normal((5, B, N))]
     return mlp.linear_forward, mlp.linear_backward, inputs
 
 
@@ -334,26 +322,6 @@ def relu(config, rng):
         return mlp.relu_forward(x, config.negative_slope)
 
     return forward, mlp.relu_backward, [rng.standard_normal((5, B, N))]
-
-
-def by_params(forward, backward, params, *others):
-    """A case for forward(params, *others), whose backward gives a dict of gradients, and those by the others."""
-
-    def by_values(*inputs):
-        values, others = inputs[: len(params)], inputs[len(params) :]
-        return forward(dict(zip(params, values, strict=True)), *others)
-
-    def backward_by_values(d, cache):
-        grads, *d_others = backward(d, cache)
-        return *(grads[name] for name in params), *d_others
-
-    return by_values, backward_by_values, [*params.values(), *others]
-
-
-def qm9_params(config, rng, part):
-    """QM9's network in the convention of `config`, and its parameters whose names start with `part`."""
-    config = dataclasses.replace(config, **QM9)
-    return config, {name: p for name, p in random_params(config, rng).items() if name.startswith(part)}
 
 
 @check_of("network.mlp.mlp_backward")
@@ -428,8 +396,8 @@ def mean_squared_error(config, rng):
 @check_of("model.layer_backward")
 def layer(config, rng):
     """The second layer, by all that enters it: edges, features, radial functions, mask, harmonics and weights."""
-    arranged = parameters.arrange_forward(random_params(config, rng), config)
-    names = ["own", "shared", "mix"]
+    arranged = arrangement.arrange_forward(random_params(config, rng), config)
+    names = ["edge_g", "edge_d_eta", "vertex"]
     inputs = [
         random_complex(rng, config.l_max_sh[0] + 1, C, B, P),
         random_features(rng, config.l_max[0]),
@@ -441,27 +409,16 @@ def layer(config, rng):
 
     def forward(edges, features, radial, mask, harmonics, *values):
         own = {f"layers.1.{name}": value for name, value in zip(names, values, strict=True)}
-        directions = vertex_network.directions_forward(harmonics)
-        *outputs, cache = model.layer_forward(own, 1, edges, features, radial, mask, directions, config)
+        real = geometry.real_harmonics_forward(harmonics)
+        *outputs, cache = model.layer_forward(own, 1, edges, features, radial, mask, real, config)
         return join(outputs), (outputs, cache)
 
     def backward(d, caches):
         outputs, cache = caches
-        *gradients, d_directions, grads = model.layer_backward(*split(d, outputs), cache)
-        return *gradients, vertex_network.directions_backward(d_directions), *(grads[name] for name in names)
+        *gradients, d_real, grads = model.layer_backward(*split(d, outputs), cache)
+        return *gradients, geometry.real_harmonics_backward(d_real), *(grads[name] for name in names)
 
     return forward, backward, inputs
-
-
-@check_of("model.arranged_backward")
-def arranged_model(config, rng):
-    batch, _ = molecules(config)
-    arranged = parameters.arrange_forward(random_params(config, rng), config)
-
-    def forward(arranged, positions):
-        return model.arranged_forward(arranged, batch._replace(positions=positions), config)
-
-    return by_params(forward, model.arranged_backward, arranged, batch.positions)
 
 
 @check_of("model.backward")

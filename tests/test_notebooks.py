@@ -42,7 +42,7 @@ def test_committed_notebook_has_the_cells_of_its_source_and_outputs(path):
 
 @each_source
 def test_links_lead_somewhere(path):
-    for target in re.findall(r"\]\(([^)#]+)\)", path.read_text()):
+    for target in re.findall(r"\]\(([^)#]+)\)", path.read_text(encoding="utf-8")):
         assert (FOLDER / target).is_file(), target
 
 

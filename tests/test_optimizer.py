@@ -7,7 +7,8 @@ import pytest
 from conftest import random_complex, random_params, small_config
 
 from cormorant_np.model import num_parameters
-from cormorant_np.training.optimizer import amsgrad_step, flatten, init_state, unflatten
+from cormorant_np.network.parameters import flatten, unflatten
+from cormorant_np.training.optimizer import amsgrad_step, init_state
 
 
 def steps_of_one_number(theta, gradients, lr, adam):

@@ -12,8 +12,8 @@ from conftest import ETHANOL, FORMALDEHYDE, WATER, assert_close, batch_of, rando
 from cormorant_np import model
 from cormorant_np.config import Config
 from cormorant_np.errors import UserError
+from cormorant_np.network.parameters import flatten
 from cormorant_np.training import parallel
-from cormorant_np.training.optimizer import flatten
 
 MOLECULES = [ETHANOL, WATER, FORMALDEHYDE, WATER, ETHANOL]
 
@@ -33,7 +33,7 @@ def test_shares_and_chunks_give_the_loss_and_gradient_of_the_whole_batch(
     energy, cache = model.forward(params, batch, config)
     expected, _ = model.backward(2 * (energy - targets) / len(targets), cache)
     with parallel.workers(number) as pool:
-        loss, gradient, predictions = parallel.loss_and_gradient(params, batch, targets, config, pool)
+        loss, gradient, predictions = parallel.loss_and_gradient(flatten(params), batch, targets, config, pool)
     np.testing.assert_allclose(loss, np.mean((energy - targets) ** 2), rtol=1e-12)
     assert_close(gradient, flatten(expected))
     assert_close(predictions, energy)
@@ -44,7 +44,7 @@ def test_results_repeat_bit_for_bit(problem, number, monkeypatch):
     params, batch, targets, config = problem
     monkeypatch.setitem(parallel.CHUNK_SIZE, "cpu", 100)
     with parallel.workers(number) as pool:
-        runs = [parallel.loss_and_gradient(params, batch, targets, config, pool) for _ in range(5)]
+        runs = [parallel.loss_and_gradient(flatten(params), batch, targets, config, pool) for _ in range(5)]
     for run in runs[1:]:
         assert all((a == b).all() for a, b in zip(run, runs[0], strict=True))
 

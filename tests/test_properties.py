@@ -12,8 +12,8 @@ from cormorant_np.data import make_batch
 from cormorant_np.errors import UserError
 from cormorant_np.exactness import invariance_errors
 from cormorant_np.gradient_check import gradient_error
+from cormorant_np.network.parameters import flatten, layout, unflatten
 from cormorant_np.rotation import random_rotation, rotate
-from cormorant_np.training.optimizer import flatten, unflatten
 
 SPECIES = (1, 6, 8)
 AXIS = np.array([[0, 0, z] for z in (-1, 0, 1, 2)])
@@ -88,7 +88,7 @@ def test_gradients_agree_with_finite_differences(config, molecules, seed):
     grads, d_positions = model.backward(np.ones_like(energy), cache)
 
     def of_params(vector):
-        return model.forward(unflatten(vector, params), batch, config)[0].sum()
+        return model.forward(unflatten(vector, layout(config)), batch, config)[0].sum()
 
     def of_positions(positions):
         return model.forward(params, batch._replace(positions=positions), config)[0].sum()

@@ -13,13 +13,11 @@ from cormorant_np import model, released
 from cormorant_np.config import CONVENTIONS, Config
 from cormorant_np.data import make_batch
 from cormorant_np.errors import UserError
-from cormorant_np.network.geometry import geometry_forward
+from cormorant_np.network.arrangement import arrange_forward
+from cormorant_np.network.geometry import pair_functions_forward
 from cormorant_np.network.input_network import input_network_forward
 from cormorant_np.network.output_network import invariants_forward
 from cormorant_np.network.pairs import spread
-from cormorant_np.network.parameters import arrange_forward
-from cormorant_np.network.radial import mask_forward, radial_forward
-from cormorant_np.network.vertex_network import directions_forward
 from cormorant_np.spherical_harmonics import real_from_complex
 from cormorant_np.training.loss import mean_squared_error_backward, mean_squared_error_forward
 

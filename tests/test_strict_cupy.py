@@ -82,7 +82,7 @@ def test_counts(cupy, x):
 
 def test_the_names_are_those_of_an_installed_cupy():
     real = pytest.importorskip("cupy", reason="CuPy is not installed, so that names.json is not compared with it")
-    names = json.loads(NAMES.read_text())
+    names = json.loads(NAMES.read_text(encoding="utf-8"))
     if real.__version__ != names["version"]:
         pytest.skip(f"names.json is CuPy {names['version']}'s: python tests/snapshot_cupy.py makes it anew")
     assert snapshot(real) == names

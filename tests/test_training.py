@@ -9,11 +9,12 @@ from conftest import press_ctrl_c_after
 
 from cormorant_np import data
 from cormorant_np.errors import UserError
-from cormorant_np.evaluate import force_errors, load_run, summarise
 from cormorant_np.model import features, forward, init_params
-from cormorant_np.training import loop, run_directory
+from cormorant_np.training import run_directory
 from cormorant_np.training.loop import train
-from cormorant_np.training.problem import Settings, minibatch, prepare
+from cormorant_np.training.problem import minibatch, prepare
+from cormorant_np.training.results import force_errors, load_run, summarise
+from cormorant_np.training.settings import Settings
 
 TINY = Settings(
     num_train=30, num_valid=10, num_test=10, epochs=3, batch_size=10, num_channels=2, num_layers=2, l_max=1, threads=2
@@ -83,13 +84,13 @@ def test_the_run_directory_holds_what_the_documentation_says(finished):
     }
     for row in run_directory.read_log(finished / "log.jsonl"):
         assert {"epoch", "train_mae", "valid_mae", "seconds"} <= row.keys()
-    result = json.loads((finished / "result.json").read_text())
+    result = json.loads((finished / "result.json").read_text(encoding="utf-8"))
     assert {"test_mae", "baseline_mae", "unit"} <= result.keys()
 
 
 def test_the_best_model_is_the_one_with_the_smallest_validation_error(finished):
     log = run_directory.read_log(finished / "log.jsonl")
-    result = json.loads((finished / "result.json").read_text())
+    result = json.loads((finished / "result.json").read_text(encoding="utf-8"))
     assert result["valid_mae"] == min(row["valid_mae"] for row in log)
     errors = force_errors(finished, "valid")
     assert errors["energy_mae"] == pytest.approx(result["valid_mae"], rel=1e-5)
@@ -100,7 +101,7 @@ def test_the_baseline_is_the_error_of_the_training_mean(finished):
     splits = run_directory.load_arrays(finished / "splits.npz")
     train_energies, test_energies = (dataset.energies[splits[part]] for part in ("train", "test"))
     expected = np.mean([abs(e - np.mean(train_energies)) for e in test_energies])
-    assert json.loads((finished / "result.json").read_text())["baseline_mae"] == pytest.approx(expected)
+    assert json.loads((finished / "result.json").read_text(encoding="utf-8"))["baseline_mae"] == pytest.approx(expected)
 
 
 def test_evaluated_forces_are_minus_the_slope_of_the_energy(finished):
@@ -141,7 +142,7 @@ def test_energies_are_centred_before_they_lose_digits(tmp_path):
 
 def test_the_gain_of_section_1_6_makes_activations_of_order_one_and_is_kept_in_the_run(tmp_path, capsys):
     train(dataclasses.replace(TINY, gain="auto", epochs=1), tmp_path)
-    gain = loop.read_settings(tmp_path).gain
+    gain = run_directory.read_settings(tmp_path).gain
     assert f"{gain:.3g}" in capsys.readouterr().out
     _, problem, _ = load_run(tmp_path)
     assert problem.config.gain == gain

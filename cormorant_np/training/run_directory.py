@@ -27,7 +27,7 @@ def read_json(path):
         If the file is missing or damaged.
     """
     try:
-        return json.loads(Path(path).read_text())
+        return json.loads(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UserError(f"{path} does not exist: is {Path(path).parent} the directory of a run?") from None
     except ValueError as error:
@@ -65,14 +65,14 @@ def load_arrays(path, device="cpu"):
 
 def append_log(path, row):
     """Add one line, a JSON object, to log.jsonl."""
-    with open(path, "a") as file:
+    with open(path, "a", encoding="utf-8") as file:
         file.write(json.dumps(row) + "\n")
 
 
 def read_log(path):
     """The rows of log.jsonl, a list of dicts; empty if there is none."""
     path = Path(path)
-    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.exists() else []
 
 
 def truncate_log(path, num_epochs):

@@ -6,10 +6,10 @@ from conftest import small_config
 from devices import assert_same_network, assert_same_runs, best_parameters, settings, train_and_resume
 
 from cormorant_np.backend import get_array_module, to_device, to_host
-from cormorant_np.clebsch_gordan import coupling
 from cormorant_np.config import Config
+from cormorant_np.network.coupling import coupling
 from cormorant_np.training import loop, parallel
-from cormorant_np.training.problem import prepare
+from cormorant_np.training.problem import epoch_batches, prepare
 
 TOLERANCE = {"float32": 1e-5, "float64": 1e-11}
 
@@ -47,10 +47,10 @@ def test_the_coupling_is_a_dense_array_whose_product_lies_row_by_row():
 def test_a_step_of_the_paper_s_network_in_float32_stays_in_float32():
     given = settings(device="gpu", num_layers=4, num_channels=16, l_max=3, batch_size=25)
     problem = prepare(given)
-    state, like = loop.start(given, problem)
-    indices = loop.epoch_batches(problem, given, 0)[0]
+    state = loop.start(given, problem)
+    indices = epoch_batches(problem, given, 0)[0]
     with parallel.workers(1, "gpu") as pool:
-        state = loop.train_step(state, like, indices, problem, given, pool)
+        state = loop.train_step(state, indices, problem, given, pool)
     xp = get_array_module(state.vector)
     assert xp is not np and state.vector.dtype == state.optimizer.m.dtype == state.error_sum.dtype == np.float32
     assert np.isfinite(to_host(state.vector)).all()

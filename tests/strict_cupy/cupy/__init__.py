@@ -19,7 +19,7 @@ import numpy as np
 
 from cupy import cuda as cuda
 
-NAMES = json.loads(Path(__file__).with_name("names.json").read_text())
+NAMES = json.loads(Path(__file__).with_name("names.json").read_text(encoding="utf-8"))
 ATTRIBUTES = NAMES["ndarray"].split()
 UFUNC_KEYWORDS = {"out", "dtype", "casting"}
 __version__ = NAMES["version"]

@@ -5,14 +5,7 @@ import pytest
 from conftest import QM9, assert_close, couples, random_complex, random_params, small_config
 
 from cormorant_np.gradient_check import inner, random_like
-from cormorant_np.network.parameters import (
-    OF_ALL_LAYERS,
-    arrange_backward,
-    arrange_forward,
-    layer_coupling,
-    num_edge_columns,
-    num_paths,
-)
+from cormorant_np.network.arrangement import OF_ALL_LAYERS, arrange_backward, arrange_forward, layer_coupling
 
 C = 2
 
@@ -53,7 +46,7 @@ def test_parameters_of_all_layers_are_stacked_and_input_and_output_are_as_they_a
     params = random_params(either_config, rng)
     arranged = arrange_forward(params, either_config)
     others = [name for name in params if not name.startswith("layers.")]
-    products = [f"layers.{s}.{name}" for s in range(3) for name in ("own", "shared", "mix")]
+    products = [f"layers.{s}.{name}" for s in range(3) for name in ("edge_g", "edge_d_eta", "vertex")]
     assert sorted(arranged) == sorted([*others, *OF_ALL_LAYERS, *products])
     for name in others:
         np.testing.assert_array_equal(arranged[name], params[name])
@@ -65,16 +58,16 @@ def test_parameters_of_all_layers_are_stacked_and_input_and_output_are_as_they_a
 def test_edge_weights_multiply_what_the_published_ones_do(uneven, rng):
     params = random_params(uneven, rng)
     arranged = arrange_forward(params, uneven)
-    for s, (num_own, num_in) in enumerate([(0, 1), (2, 2), (3, 4)]):
-        g, d, eta = random_complex(rng, num_own, C), random_complex(rng, num_in * C), random_complex(rng, 6)
-        own, shared = arranged[f"layers.{s}.own"], arranged[f"layers.{s}.shared"]
-        assert own.shape == (num_own, C, C)
-        mixed = (shared @ np.concatenate([d, eta])).reshape(-1, C)
+    for s, (num_g, num_in) in enumerate([(0, 1), (2, 2), (3, 4)]):
+        g, d, eta = random_complex(rng, num_g, C), random_complex(rng, num_in * C), random_complex(rng, 6)
+        of_g, of_d_eta = arranged[f"layers.{s}.edge_g"], arranged[f"layers.{s}.edge_d_eta"]
+        assert of_g.shape == (num_g, C, C)
+        mixed = (of_d_eta @ np.concatenate([d, eta])).reshape(-1, C)
         assert len(mixed) == s + 2
         for l in range(s + 2):
-            columns = [*(g[l : l + 1] if l < num_own else []), *([d] if l < num_in else []), eta]
+            columns = [*(g[l : l + 1] if l < num_g else []), *([d] if l < num_in else []), eta]
             expected = params[f"layers.{s}.edge.weight.{l}"] @ np.concatenate(columns)
-            assert_close(mixed[l] + (own[l] @ g[l] if l < num_own else 0), expected)
+            assert_close(mixed[l] + (of_g[l] @ g[l] if l < num_g else 0), expected)
 
 
 def test_vertex_weights_are_folded_and_stand_side_by_side_in_real_form(uneven, rng):
@@ -87,7 +80,7 @@ def test_vertex_weights_are_folded_and_stand_side_by_side_in_real_form(uneven, r
         for l, fold in enumerate(couple.fold):
             weight = params[f"layers.{s}.vertex.weight.{l}"].reshape(C, -1, C)
             columns.extend(sum(f * weight[:, k] for k, f in enumerate(row)) for row in fold)
-        matrices = arranged[f"layers.{s}.mix"]
+        matrices = arranged[f"layers.{s}.vertex"]
         assert matrices.shape == (C, 2, sum(couple.num_paths), 2, C)
         for k, w in enumerate(columns):
             np.testing.assert_allclose(matrices[:, 0, k, 0], w.real, atol=1e-15)
