@@ -59,6 +59,12 @@ def forget_device_tables():
             function.cache_clear()
 
 
+@pytest.fixture
+def uneven():
+    """L goes up and down; in the last layer, some folded paths have a minus."""
+    return small_config(l_max=(1, 3, 2), l_max_sh=(1, 2, 3), num_frequencies=3)
+
+
 QM9 = {"message_passing_input": True, "mlp_output": True, "num_hidden": 5, "num_intermediate": 3}
 
 
