@@ -2,7 +2,7 @@
 
 import ast
 import dataclasses
-import importlib.util
+import importlib
 import inspect
 import json
 import re
@@ -192,8 +192,6 @@ def exists(name):
     for kind in (Config, Batch, Geometry, PairFunctions):
         if owner == kind.__name__:
             return function in {*getattr(kind, "_fields", ()), *getattr(kind, "__dataclass_fields__", ()), *vars(kind)}
-    if importlib.util.find_spec(f"cormorant_np.{owner}") is None:
-        return False
     found = getattr(importlib.import_module(f"cormorant_np.{owner}"), function, None)
     return callable(found) and (not argument or argument[:-1] in inspect.signature(found).parameters)
 
