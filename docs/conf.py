@@ -45,7 +45,7 @@ def copy_notebooks():
     shutil.rmtree(target, ignore_errors=True)
     target.mkdir()
     for path in sorted((ROOT / "notebooks").glob("*.ipynb")):
-        (target / path.name).write_text(redirect(path.read_text()))
+        (target / path.name).write_text(redirect(path.read_text(encoding="utf-8")), encoding="utf-8")
 
 
 def write_code_pages():
@@ -61,14 +61,14 @@ def write_code_pages():
             write_code_page(target / folder / f"{path.stem}.md", path)
     for path in sorted(DOCS.glob("*.py")):
         write_code_page(target / "docs" / f"{path.stem}.md", path, orphan=True)
-    (target / "index.md").write_text("\n".join(listing))
+    (target / "index.md").write_text("\n".join(listing), encoding="utf-8")
 
 
 def write_code_page(page, path, orphan=False):
     page.parent.mkdir(parents=True, exist_ok=True)
     front = "---\norphan: true\n---\n" if orphan else ""
     excerpt = f"```{{literalinclude}} /../{path.relative_to(ROOT)}\n:language: python\n:linenos:\n```\n"
-    page.write_text(f"{front}# {path.name}\n\n{excerpt}")
+    page.write_text(f"{front}# {path.name}\n\n{excerpt}", encoding="utf-8")
 
 
 def setup(app):

@@ -18,13 +18,15 @@ from tqdm import tqdm
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from cormorant_np.exactness import activation_means
 from cormorant_np.model import features, init_params
 from cormorant_np.network.output_network import invariants_forward, output_forward
-from cormorant_np.training.gain import activation_means, tune_gain
-from cormorant_np.training.loop import epoch_batches
-from cormorant_np.training.optimizer import amsgrad_step, flatten, init_state, unflatten
+from cormorant_np.network.parameters import flatten, layout, unflatten
+from cormorant_np.training.gain import tune_gain
+from cormorant_np.training.optimizer import amsgrad_step, init_state
 from cormorant_np.training.parallel import loss_and_gradient, workers
-from cormorant_np.training.problem import Settings, minibatch, prepare
+from cormorant_np.training.problem import epoch_batches, minibatch, prepare
+from cormorant_np.training.settings import Settings
 
 SEEDS = (0, 1, 2)
 FRAMES, EPOCHS = 500, 20
@@ -61,17 +63,16 @@ def prepare_run(layers, gain, optimizer, seed):
 def run(layers, gain, optimizer, seed, threads, bar):
     """Train once, and return what was seen: columns with one entry for each epoch, the first one before training."""
     settings, problem, config, watched = prepare_run(layers, gain, optimizer, seed)
-    like = init_params(config, np.random.default_rng(seed))
-    vector, state = flatten(like), init_state(flatten(like))
+    params, kinds = init_params(config, np.random.default_rng(seed)), layout(config)
+    vector, state = flatten(params), init_state(flatten(params))
     record = {"gain": config.gain, "loss": [], "largest": [], "mae": [], "activation": [], "part": []}
-    watch(record, like, watched, config)
+    watch(record, params, watched, config)
     with workers(threads) as pool:
         for epoch in range(EPOCHS):
             losses, error = [], 0
             for indices in epoch_batches(problem, settings, epoch):
                 batch, targets = minibatch(problem, indices)
-                params = unflatten(vector, like)
-                loss, gradient, predictions = loss_and_gradient(params, batch, targets, config, pool)
+                loss, gradient, predictions = loss_and_gradient(vector, batch, targets, config, pool)
                 vector, state = amsgrad_step(vector, gradient, state, settings.lr, adam=optimizer == "adam")
                 losses.append(float(loss))
                 error += float(abs(predictions - targets).sum()) / FRAMES * problem.scale
@@ -79,7 +80,7 @@ def run(layers, gain, optimizer, seed, threads, bar):
             record["loss"].append(np.mean(losses))
             record["largest"].append(max(losses, key=lambda x: x if np.isfinite(x) else np.inf))
             record["mae"].append(error)
-            watch(record, unflatten(vector, like), watched, config)
+            watch(record, unflatten(vector, kinds), watched, config)
             if not np.isfinite(vector).all():
                 break
     return {key: rounded(value) for key, value in record.items()}
@@ -106,7 +107,7 @@ def rounded(value):
 
 def run_all(path, threads):
     """Run what is not in the file yet; return all records by name."""
-    results = json.loads(path.read_text()) if path.exists() else {}
+    results = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     left = [(*case, seed) for case in CASES for seed in SEEDS]
     left = [case for case in left if name_of(*case) not in results]
     steps = EPOCHS * FRAMES // 25
@@ -118,7 +119,7 @@ def run_all(path, threads):
         results[name]["seconds"] = round(time.perf_counter() - began)
         bar.update(done + steps - bar.n)  # all of a run that ended early
         lines = [f"{json.dumps(key)}: {json.dumps(record)}" for key, record in results.items()]
-        path.write_text("{\n" + ",\n".join(lines) + "\n}\n")
+        path.write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")
     bar.close()
     return results
 
@@ -207,10 +208,10 @@ def print_start(threads):
     """At the tuned gain, before training: squared errors of the frames, and the share of g² that overflows float32."""
     for case in [(layers, "tuned", "amsgrad", seed) for layers in (2, 4, 6) for seed in SEEDS]:
         _, problem, config, _ = prepare_run(*case)
-        params = init_params(config, np.random.default_rng(case[-1]))
+        vector = flatten(init_params(config, np.random.default_rng(case[-1])))
         batch, targets = minibatch(problem, problem.splits["train"])
         with workers(threads) as pool, np.errstate(all="ignore"):
-            _, gradient, predictions = loss_and_gradient(params, batch, targets, config, pool)
+            _, gradient, predictions = loss_and_gradient(vector, batch, targets, config, pool)
             overflow = 1 - np.isfinite(gradient * gradient).mean()
         squared = (predictions.astype(float) - targets) ** 2
         errors = f"squared error: median {np.median(squared):.2g}, largest {squared.max():.2g}"

@@ -10,6 +10,10 @@
 # You need linear algebra, complex numbers and a little Python. This first notebook introduces the symbols of
 # **Table 1** and shows where each of them lives in the code.
 #
+# The library has the network twice. [`plain.py`](../cormorant_np/plain.py) is the paper on one page: one molecule, in
+# the letters of the supplement, with nothing optimised. It is what to read. `model.py` and `network/` compute the same
+# fast, for many molecules at once, and tests hold the two together.
+#
 # The way:
 #
 # - [01 · Clebsch-Gordan coefficients](01_clebsch_gordan.ipynb)
@@ -29,18 +33,8 @@
 # %%
 import numpy as np
 
-from cormorant_np import Config, data
+from cormorant_np import Config, data, model, plain
 from cormorant_np.drawing import axes_3d, draw_molecule, print_table
-from cormorant_np.model import forward, init_params, layer_forward
-from cormorant_np.network.geometry import geometry_forward
-from cormorant_np.network.input_network import featurize, input_network_forward
-from cormorant_np.network.output_network import invariants_forward
-from cormorant_np.network.pairs import spread
-from cormorant_np.network.parameters import arrange_forward
-from cormorant_np.network.radial import mask_forward, radial_forward
-from cormorant_np.network.real_form import split
-from cormorant_np.network.vertex_network import directions_forward, edge_to_vertex_forward
-from cormorant_np.so3_vector import block
 
 # %% [markdown]
 # ## A molecule
@@ -63,33 +57,26 @@ print("Z =", ethanol.charges[0].tolist())
 # $$\mathbf r_{ij} = \mathbf r_i - \mathbf r_j, \qquad r_{ij} = |\mathbf r_{ij}|, \qquad
 # \hat{\mathbf r}_{ij} = \mathbf r_{ij} / r_{ij}.$$
 #
-# The vector $\mathbf r_{ij}$ points from $j$ to $i$: atom $j$ *sends* a message, atom $i$ *receives* it. In the
-# code the sender comes before the receiver: an array of pairs ends in `(..., B, N_j, N_i)`, with `B` molecules in a
-# batch and `N` atoms in the largest of them; smaller molecules are padded with atoms of charge 0.
-#
-# A distance is the same from $j$ to $i$ as from $i$ to $j$. What is symmetric like this the library keeps once for
-# each pair $j \le i$, in arrays `(..., B, P)` with $P = N(N+1)/2$. `spread` makes `(..., B, N_j, N_i)` of them.
+# The vector $\mathbf r_{ij}$ points from $j$ to $i$: atom $j$ *sends* a message, atom $i$ *receives* it. In `plain.py`
+# an array of pairs ends in `(..., N_i, N_j)`, for every ordered pair of the `N` atoms.
 
 # %%
 config = Config.md17()
-batch = data.make_batch(ethanol.charges[:2], ethanol.positions[:2], config, np.float64)
+charges, positions = ethanol.charges[0], ethanol.positions[0]
 
-num_molecules, num_atoms = batch.charges.shape
-naive = np.ones((num_molecules, num_atoms, num_atoms))
-for b in range(num_molecules):
-    for i in range(num_atoms):
-        for j in range(num_atoms):
-            if i != j:
-                r_ij = batch.positions[b, i] - batch.positions[b, j]
-                naive[b, j, i] = np.sqrt(r_ij @ r_ij)
+naive = np.zeros((9, 9))
+for i in range(9):
+    for j in range(9):
+        r_ij = positions[i] - positions[j]
+        naive[i, j] = np.sqrt(r_ij @ r_ij)
 
-geometry, _ = geometry_forward(batch.charges, batch.positions, config)
-np.testing.assert_allclose(spread(geometry.distances), naive)
-print(spread(geometry.distances)[0].round(2))
+distances, harmonics, _ = plain.geometry_forward(positions, config)
+np.testing.assert_allclose(distances, naive)
+print(distances.round(2))
 
 # %% [markdown]
-# The ones on the diagonal are placeholders. An atom is not its own neighbour, $j \in N(i)$ means $j \ne i$, and
-# nothing in the network looks at these entries; a 1 keeps $1/r$ finite.
+# An atom is not its own neighbour, $j \in N(i)$ means $j \ne i$, and the functions of the distance are zero on the
+# diagonal.
 #
 # ## SO(3)-vectors
 #
@@ -99,9 +86,10 @@ print(spread(geometry.distances)[0].round(2))
 # $$F = (F_0, F_1, \dots, F_L), \qquad F_\ell \in \mathbb C^{(2\ell+1) \times \tau_\ell}.$$
 #
 # An $\ell = 0$ part does not change when the molecule turns, an $\ell = 1$ part turns like an arrow, higher parts
-# turn in finer ways; notebook 03 makes this exact. In Cormorant all $\tau_\ell$ are equal to the number of channels
-# $n_c$. That is why the code can keep an SO(3)-vector in *one* array of shape `((L+1)², C, B, N)`, whose first axis
-# lists all pairs $(\ell, m)$. Row $\ell^2 + \ell + m$ holds component $m$ of weight $\ell$:
+# turn in finer ways; notebook 03 makes this exact. `plain.py` keeps the SO(3)-vectors of `N` atoms as a list over
+# $\ell$ of arrays `(2ℓ+1, C, N)`. In Cormorant all $\tau_\ell$ are equal to the number of channels $n_c$, the `C` here.
+# That is why the fast network can keep those of `B` molecules in *one* array of shape `((L+1)², C, B, N)`, whose first
+# axis lists all pairs $(\ell, m)$. Row $\ell^2 + \ell + m$ holds component $m$ of weight $\ell$:
 
 # %%
 print_table([[l * l + l + m, l, m] for l in range(3) for m in range(-l, l + 1)], ["row", "ℓ", "m"])
@@ -114,74 +102,80 @@ print_table([[l * l + l + m, l, m] for l in range(3) for m in range(-l, l + 1)],
 # $$\mathrm{CORMORANT}(\{Z_i, \mathbf r_i\}) =
 # \mathrm{OUTPUT}(\mathrm{CGNet}(\mathrm{INPUT}(\{Z_i, \mathbf r_i\}))) \tag{S1}$$
 #
-# and CGNet is a stack of layers. Let us send the two frames through the paper's network, with random weights, and
+# and CGNet is a stack of layers. Let us send the first frame through the paper's network, with random weights, and
 # write down what passes by. For the steps inside a layer we look at the second one, the first in which everything
-# is at work. Before anything else the parameters are *arranged*: those that one product uses together are put side by
-# side, such as the frequencies of all four layers.
+# is at work. Of the lists over $\ell$, the table shows $\ell = 1$, and of $F^0$ its only entry, $\ell = 0$.
 
 # %%
-params = init_params(config, np.random.default_rng(0), np.float64)
-weights = arrange_forward(params, config)
+params = model.init_params(config, np.random.default_rng(0), np.float64)
+layer_1, layer_2 = (plain.under(f"layers.{s}.", params) for s in (0, 1))
 
-f_tilde = featurize(batch.charges, config, np.float64)
-features_0, _ = input_network_forward(weights, batch.charges, geometry, config)
-radial, _ = radial_forward(weights["radial.kappa"], weights["radial.phi"], geometry, config)
-masks, _ = mask_forward(weights["edge.cutoff"], weights["edge.width"], geometry, config)
-directions = directions_forward(geometry.harmonics)
-no_edges = np.empty((0, config.num_channels, *geometry.distances.shape), complex)
-edges_1, features_1, _ = layer_forward(weights, 0, no_edges, features_0, radial[0], masks[0], directions, config)
-edges_2, features_2, _ = layer_forward(weights, 1, edges_1, features_1, radial[1], masks[1], directions, config)
-pairs_2 = edge_to_vertex_forward(split(spread(edges_2[1]), 2), directions[block(1)])
-scalars, _ = invariants_forward(features_2, config)
-energy, _ = forward(params, batch, config)
+F_0, _ = plain.input_forward(params, charges, distances, config)
+g_1, F_1, _ = plain.layer_forward(layer_1, [], F_0, distances, harmonics, 0, config)
+eta, _ = plain.radial_forward(layer_2["radial.kappa"], layer_2["radial.phi"], distances, config)
+mu, _ = plain.mask_forward(layer_2["edge.cutoff"], layer_2["edge.width"], distances, config)
+g_2, F_2, _ = plain.layer_forward(layer_2, g_1, F_1, distances, harmonics, 1, config)
+G_2, _ = plain.edge_to_vertex_forward(g_2, harmonics)
+x, _ = plain.invariants_forward(F_2, config)
+energy, _ = plain.forward(params, charges, positions, config)
 
 shapes = [
-    ["Z_i", "charges", batch.charges, "B, N", "data/batch.py"],
-    ["r_i", "positions", batch.positions, "B, N, 3", "data/batch.py"],
-    ["r_ij", "distances", geometry.distances, "B, P", "geometry.py"],
-    ["Y_ij", "harmonics", geometry.harmonics, "(L+1)², B, P", "spherical_harmonics.py"],
-    ["F̃_i", "atom features", f_tilde, "3 species, B, N", "input_network.py"],
-    ["F^0", "features", features_0, "1, C, B, N", "input_network.py"],
-    ["η", "radial", radial, "S, (k, n), B, P", "radial.py"],
-    ["μ", "masks", masks, "S, C, B, P", "radial.py"],
-    ["g^1", "edges", edges_1, "L+1, C, B, P", "edge_network.py"],
-    ["F^1", "features", features_1, "(L+1)², C, B, N", "vertex_network.py"],
-    ["g^2", "edges", edges_2, "L+1, C, B, P", "edge_network.py"],
-    ["G^2, ℓ = 1", "pairs", pairs_2, "2ℓ+1, C, B, 2, Nj, Ni", "vertex_network.py"],
-    ["F^2", "features", features_2, "(L+1)², C, B, N", "vertex_network.py"],
-    ["x_i", "scalars of one layer", scalars, "10 C, B, N", "output_network.py"],
-    ["E", "energy", energy, "B", "model.py"],
+    ["Z_i", "charges", charges, "N", ""],
+    ["r_i", "positions", positions, "N, 3", ""],
+    ["r_ij", "distances", distances, "N_i, N_j", "geometry_forward"],
+    ["Y_ij", "harmonics[1]", harmonics[1], "2ℓ+1, N_i, N_j", "geometry_forward"],
+    ["F^0", "F_0[0]", F_0[0], "1, C, N", "input_forward"],
+    ["g^1", "g_1[1]", g_1[1], "C, N_i, N_j", "edge_network_forward"],
+    ["F^1", "F_1[1]", F_1[1], "2ℓ+1, C, N", "vertex_network_forward"],
+    ["η", "eta", eta, "(k, n), N_i, N_j", "radial_forward"],
+    ["μ", "mu", mu, "C, N_i, N_j", "mask_forward"],
+    ["g^2", "g_2[1]", g_2[1], "C, N_i, N_j", "edge_network_forward"],
+    ["G^2", "G_2[1]", G_2[1], "2ℓ+1, C, N_i, N_j", "edge_to_vertex_forward"],
+    ["F^2", "F_2[1]", F_2[1], "2ℓ+1, C, N", "vertex_network_forward"],
+    ["x_i", "x, of one layer", x, "10 C, N", "invariants_forward"],
+    ["E", "energy", energy, "", "output_forward"],
 ]
-rows = [[s, n, letters, str(a.shape), a.dtype.name, where] for s, n, a, letters, where in shapes]
-print_table(rows, ["symbol", "in the code", "axes", "shape", "dtype", "file"])
+rows = [[s, name, letters, str(a.shape), a.dtype.name, made_by] for s, name, a, letters, made_by in shapes]
+print_table(rows, ["symbol", "here", "axes", "shape", "dtype", "made in plain.py by"])
 
 # %% [markdown]
 # Read the table from top to bottom and you have read the program. Geometry and scalars are real; everything that
-# turns is complex. ($G$ is complex too, but kept as a real and an imaginary part, along the axis of length 2, and one
-# $\ell$ at a time; notebook 07 says why.)
+# turns is complex.
 #
+# The fast network does the same for a batch of molecules. Its arrays have an axis `B` for the molecules before that
+# of the atoms; smaller molecules are padded with atoms of charge 0. What is the same for $(i, j)$ and $(j, i)$, such
+# as distances and $g_{ij}$, it keeps once for each pair $j \le i$, in arrays `(..., B, P)` with $P = N(N+1)/2$.
+
+# %%
+batch = data.make_batch(ethanol.charges[:2], ethanol.positions[:2], config, np.float64)
+energies, _ = model.forward(params, batch, config)
+np.testing.assert_allclose(energies[0], energy)
+np.testing.assert_allclose(model.features(params, batch, config)[1][:, :, 0], np.concatenate(F_2), atol=1e-12)
+print("energies of the two frames:", energies)
+
+# %% [markdown]
 # ## Table 1, with the code's names
 #
-# | symbol | meaning | in the code | notebook |
-# |---|---|---|---|
-# | $Z_i$ | charge of atom $i$ | `batch.charges[b, i]` | 00 |
-# | $\mathbf r_i$ | position of atom $i$ | `batch.positions[b, i]` | 00 |
-# | $\mathbf r_{ij}$, $\hat{\mathbf r}_{ij}$ | relative position, its direction | inside `geometry_forward` | 00 |
-# | $s$, $S$ | index of a layer, number of layers | `s`, `config.num_layers` | 08 |
-# | $\ell$, $L$ | weight of an irreducible representation, the largest | `l`, `config.l_max[s]` | 02, 03 |
-# | $m$ | component, $-\ell \le m \le \ell$ | row `l*l + l + m` | 03 |
-# | $\tau^s$, $n_c$ | multiplicities, number of channels | `config.num_channels` for all $\ell$ | 03 |
-# | $\bar V_\ell$, $V^s$ | spaces of SO(3)-vectors | arrays `((L+1)², C, B, N)` | 03 |
-# | $V_{\rm edge}^s$ | space of edge scalars | arrays `(L+1, C, B, P)` | 06 |
-# | $F_i^s$ | activations of atom $i$ | `features` | 07 |
-# | $Y^\ell(\hat{\mathbf r}_{ij})$, $Y_{ij}$ | spherical harmonics | `geometry.harmonics` | 02 |
-# | $g_{ij}^s$ | scalar edge activations | `edges` | 06 |
-# | $d_{ij}^s$ | dot products | `dot_products_forward` | 06 |
-# | $\eta_{ij}^s$ | radial functions | `radial_forward` | 05 |
-# | $\mu_{ij}^s$ | soft mask | `mask_forward` | 05 |
-# | $C_{ij}^s$ (means $G_{ij}^s$) | SO(3)-vector of an edge | `pairs` | 07 |
-# | $W_{s,\ell}^{\rm vertex}$ | mixing weights of atoms | `layers.{s}.vertex.weight.{l}` | 07 |
-# | $W_{s,\ell}^{\rm edge}$ | mixing weights of edges | `layers.{s}.edge.weight.{l}` | 06 |
+# | symbol | meaning | in `plain.py` | in the fast network | notebook |
+# |---|---|---|---|---|
+# | $Z_i$ | charge of atom $i$ | `charges[i]` | `batch.charges[b, i]` | 00 |
+# | $\mathbf r_i$ | position of atom $i$ | `positions[i]` | `batch.positions[b, i]` | 00 |
+# | $\mathbf r_{ij}$, $\hat{\mathbf r}_{ij}$ | relative position, direction | in `geometry_forward` | the same | 00 |
+# | $s$, $S$ | index of a layer, number of layers | `s`, `config.num_layers` | the same | 08 |
+# | $\ell$, $L$ | weight of an irreducible representation, the largest | `l`, `config.l_max[s]` | the same | 02, 03 |
+# | $m$ | component, $-\ell \le m \le \ell$ | row `l + m` of `F[l]` | row `l*l + l + m` | 03 |
+# | $\tau^s$, $n_c$ | multiplicities, number of channels | `config.num_channels` | the same | 03 |
+# | $\bar V_\ell$, $V^s$ | spaces of SO(3)-vectors | lists of `(2ℓ+1, C, N)` | arrays `((L+1)², C, B, N)` | 03 |
+# | $V_{\rm edge}^s$ | space of edge scalars | lists of `(C, N_i, N_j)` | arrays `(L+1, C, B, P)` | 06 |
+# | $F_i^s$ | activations of atom $i$ | `F` | `features` | 07 |
+# | $Y^\ell(\hat{\mathbf r}_{ij})$, $Y_{ij}$ | spherical harmonics | `harmonics` | `harmonics` | 02 |
+# | $g_{ij}^s$ | scalar edge activations | `g` | `edges` | 06 |
+# | $d_{ij}^s$ | dot products | `dot_forward` | `dot_products_forward` | 06 |
+# | $\eta_{ij}^s$ | radial functions | `radial_forward` | `radial_forward` | 05 |
+# | $\mu_{ij}^s$ | soft mask | `mask_forward` | `mask_forward` | 05 |
+# | $C_{ij}^s$ (means $G_{ij}^s$) | SO(3)-vector of an edge | `G` | one ℓ at a time | 07 |
+# | $W_{s,\ell}^{\rm vertex}$ | mixing weights of atoms | `layers.{s}.vertex.weight.{l}` | arranged | 07 |
+# | $W_{s,\ell}^{\rm edge}$ | mixing weights of edges | `layers.{s}.edge.weight.{l}` | arranged | 06 |
 #
 # A warning for those who read along in the supplement, which has three slips in its letters: Table 1 calls $C_{ij}$
 # what the equations call $G_{ij}$; the overview in 1.4.1 feeds VertexNetwork an $F_{ij}$ that is again $G_{ij}$;
@@ -196,7 +190,7 @@ print_table(rows, ["symbol", "in the code", "axes", "shape", "dtype", "file"])
 # <details><summary>Solution</summary>
 #
 # The sum of the first odd numbers is a square: $\sum_{\ell=0}^{L} (2\ell+1) = (L+1)^2$, so 16 for $L=3$. It is the
-# size of the first axis above, and the reason that block $\ell$ begins at row $\ell^2$.
+# size of the first axis of the one array, and the reason that block $\ell$ begins at row $\ell^2$.
 #
 # </details>
 #
@@ -205,7 +199,7 @@ print_table(rows, ["symbol", "in the code", "axes", "shape", "dtype", "file"])
 # <details><summary>Solution</summary>
 #
 # ```python
-# r = spread(geometry.distances)[0] + 9 * np.eye(9)
+# r = distances + 9 * np.eye(9)
 # print(np.unravel_index(r.argmin(), r.shape), r.min())
 # ```
 #
@@ -213,16 +207,15 @@ print_table(rows, ["symbol", "in the code", "axes", "shape", "dtype", "file"])
 #
 # </details>
 #
-# **3.** The energies that `forward` printed into the table belong to random weights. Are they nevertheless
-# unchanged if you turn both molecules? Try it with `cormorant_np.rotation.random_rotation`.
+# **3.** The energy in the table belongs to random weights. Is it nevertheless unchanged if you turn the molecule? Try
+# it with `cormorant_np.rotation.random_rotation`.
 #
 # <details><summary>Solution</summary>
 #
 # ```python
 # from cormorant_np.rotation import random_rotation
 # R = random_rotation(np.random.default_rng(1))
-# turned = batch._replace(positions=batch.positions @ R.T)
-# print(forward(params, turned, config)[0] - energy)
+# print(plain.forward(params, charges, positions @ R.T, config)[0] - energy)
 # ```
 #
 # The difference is rounding error. Invariance does not come from training.
@@ -230,7 +223,7 @@ print_table(rows, ["symbol", "in the code", "axes", "shape", "dtype", "file"])
 # </details>
 
 # %% [markdown]
-# **In the code:** [geometry.py](../cormorant_np/network/geometry.py), [model.py](../cormorant_np/model.py)
+# **In the code:** [plain.py](../cormorant_np/plain.py), [model.py](../cormorant_np/model.py)
 #
 # **In the documentation:** [glossary](../docs/glossary.md)
 #

@@ -21,8 +21,9 @@ import numpy as np
 import sympy as sp
 from IPython.display import display
 
-from cormorant_np.clebsch_gordan import coupling, exact, paths, table
+from cormorant_np.clebsch_gordan import exact, paths, table
 from cormorant_np.drawing import print_table
+from cormorant_np.network.coupling import coefficient_matrix, coupling
 
 # %% [markdown]
 # ## Exact square roots
@@ -125,29 +126,35 @@ plt.show()
 # %% [markdown]
 # ## All products of a layer at once
 #
-# The coefficients do not depend on the atom, the molecule or the channel. So the library puts all products of one
-# layer into one sparse matrix, `coupling(...)`, and multiplies once. For $L = 3$ it takes the 256 products
-# $\sum_j G_p F_q$, the 16 components of $F$ and the 136 different products $F_p F_q$ to all results. It is almost
-# empty:
+# The coefficients do not depend on the atom, the molecule or the channel. So all products of one layer are one sparse
+# matrix, `coefficient_matrix(...)`. For $L = 3$ it takes the 256 products $\sum_j G_p F_q$, the 16 components of $F$
+# and the 256 products $F_p F_q$ to all results, every path and component of (S5). It is almost empty:
 
 # %%
-couple = coupling(3, 3, 3, ("aggregate", "square", "identity"), "float64", "cpu")
-rows, cols = couple.matrix.nonzero()
+order = ("aggregate", "square", "identity")
+matrix = coefficient_matrix(3, 3, 3, order).tocoo()
 figure, ax = plt.subplots(figsize=(8.5, 5.2))
-points = ax.scatter(cols, rows, c=couple.matrix.data, s=7, cmap="RdBu", vmin=-1, vmax=1, edgecolor="#888888", lw=0.2)
+style = {"cmap": "RdBu", "vmin": -1, "vmax": 1, "edgecolor": "#888888", "lw": 0.2}
+points = ax.scatter(matrix.col, matrix.row, c=matrix.data, s=7, **style)
 ax.invert_yaxis()
-for edge, name in [(128, "Σ G ⊗ F"), (264, "F"), (340, "F ⊗ F")]:
+for edge, name in [(128, "Σ G ⊗ F"), (264, "F"), (400, "F ⊗ F")]:
     ax.text(edge, -6, name, ha="center")
 for edge in (256, 272):
     ax.axvline(edge - 0.5, color="grey", linewidth=0.7)
 ax.set(xlabel="product of two components", ylabel="result, ordered (ℓ, m, path)")
 figure.colorbar(points, label="coefficient")
-filled = couple.matrix.nnz / np.prod(couple.matrix.shape)
-print(f"{couple.matrix.shape[0]} x {couple.matrix.shape[1]}, {couple.matrix.nnz} nonzeros: {100 * filled:.1f} %")
+filled = matrix.nnz / np.prod(matrix.shape)
+print(f"{matrix.shape[0]} x {matrix.shape[1]}, {matrix.nnz} nonzeros: {100 * filled:.1f} %")
+fast = coupling(3, 3, 3, order, "float64", "cpu").matrix
+print(f"what the library multiplies with: {fast.shape[0]} x {fast.shape[1]}, {fast.nnz} nonzeros")
 
 # %% [markdown]
-# The diagonal stroke in the middle is the identity, the skip connection of (S5). A *path* is one way to arrive at a
-# weight, a pair $(\ell_1, \ell_2)$; there are many, and notebook 07 mixes them:
+# The stroke in the middle is the identity, the skip connection of (S5). A *path* is one way to arrive at a weight, a
+# pair $(\ell_1, \ell_2)$; there are many, and notebook 07 mixes them.
+#
+# The fast network makes a second matrix from this one, `coupling(...)`, and multiplies with that. It keeps only those
+# paths of $F \otimes F$ that differ and the 136 products $F_p F_q$ with $p \le q$ (notebook 04), and it has two real
+# rows and columns for each complex one (notebook 07).
 
 # %%
 print_table([[l, len(paths(l, 3, 3)), paths(l, 3, 3)] for l in range(4)], ["ℓ", "paths", "(ℓ1, ℓ2) up to L = 3"])
@@ -185,13 +192,14 @@ print_table([[l, len(paths(l, 3, 3)), paths(l, 3, 3)] for l in range(4)], ["ℓ"
 # <details><summary>Solution</summary>
 #
 # $\ell_1 = \ell_2$ with $\ell_1 + \ell_2 - \ell$ odd, that is odd $\ell$: exchanging the equal factors changes the
-# sign and nothing else. The sparse matrix above leaves them out; `_paths_and_fold` in `clebsch_gordan.py` does the
-# book-keeping.
+# sign and nothing else. The matrix in the picture has them, the one that the library multiplies with leaves them out;
+# `different_paths` in `coupling.py` does the book-keeping.
 #
 # </details>
 
 # %% [markdown]
-# **In the code:** [clebsch_gordan.py](../cormorant_np/clebsch_gordan.py)
+# **In the code:** [clebsch_gordan.py](../cormorant_np/clebsch_gordan.py),
+# [coupling.py](../cormorant_np/network/coupling.py)
 #
 # **In the documentation:** [coupling](../docs/derivations/coupling.md)
 #

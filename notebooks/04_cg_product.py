@@ -16,10 +16,10 @@ import matplotlib.pyplot as plt
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from cormorant_np.clebsch_gordan import coupling, exact, paths, table
+from cormorant_np import plain
+from cormorant_np.clebsch_gordan import exact, paths, table
 from cormorant_np.drawing import axes_3d, draw_spherical_function, print_table, sphere
-from cormorant_np.network.real_form import join, split
-from cormorant_np.network.vertex_network import couple_forward, square_forward
+from cormorant_np.network.coupling import coefficient_matrix, different_paths, published_paths
 from cormorant_np.rotation import random_rotation, rotate
 from cormorant_np.so3_vector import block
 from cormorant_np.spherical_harmonics import complex_sh, real_from_complex
@@ -47,34 +47,46 @@ def cg_product(a, b, l1, l2, l):
 
 
 # %% [markdown]
-# The library does all paths at once. `square_forward` makes the products $F_p F_q$ of all components, each pair
-# once, and the sparse matrix of notebook 01 turns them into paths. The matrix is real, so that a complex number is two
-# rows for it, real and imaginary part, which `split` makes and `join` puts together again. Here it is for
-# $F \otimes_{\rm cg} F$ with $L = 2$. The rows of the result are ordered $(\ell, m, \text{path})$; we read off the
-# paths of the square.
+# `plain.cg_product_forward` says this with `einsum`, for all paths into one $\ell$. Its SO(3)-vectors are lists over
+# $\ell$ of arrays (component, channel, atom); with `SQUARE`, each atom is multiplied with itself. Here is
+# $F \otimes_{\rm cg} F$ with $L = 2$:
 
 # %%
-features = random_complex(9, 2, 1, 3)  # (L+1)², channels, molecules, atoms
-couple = coupling(2, 0, 2, ("square", "identity", "aggregate"), "float64", "cpu")
-products = np.zeros((couple.matrix.shape[1] // 2, 2, 2, 1, 3))
-products[9 + 9 :] = split(square_forward(features), 1)  # the columns after those of the aggregate and the identity
-z = join(couple_forward(products, couple), 1)
+features = random_complex(9, 2, 3)  # (L+1)², channels, atoms
+F = [features[block(l)] for l in range(3)]
+for l in range(3):
+    products = plain.cg_product_forward(F, F, l, plain.SQUARE)
+    for product, (l1, l2) in zip(products, paths(l, 2, 2), strict=True):
+        np.testing.assert_allclose(product, cg_product(features, features, l1, l2, l), atol=1e-13)
+
+# %% [markdown]
+# The fast network does all paths into all $\ell$ at once, with the matrix of notebook 01: first the products $F_p F_q$
+# of all components, then one multiplication. The columns of the matrix are those of the aggregate, of the identity
+# and of the square, and its rows are ordered $(\ell, m, \text{path})$. We take the columns of the square, and read
+# off its paths.
+
+# %%
+order = ("square", "identity", "aggregate")
+matrix = coefficient_matrix(2, 0, 2, order).toarray()[:, 9 + 9 :]
+pairs = (features[:, None] * features).reshape(81, -1)  # F_p F_q for all p and q
+z = (matrix @ pairs).reshape(-1, 2, 3)
 
 row, compared = 0, []
-for l, num_paths in enumerate(couple.num_paths):
-    z_l = z[row : row + (2 * l + 1) * num_paths].reshape(2 * l + 1, num_paths, 2, 1, 3)
-    row += (2 * l + 1) * num_paths
-    kept = [(l1, l2) for l1, l2 in paths(l, 2, 2) if l1 < l2 or (l1 == l2 and l % 2 == 0)]
-    for k, (l1, l2) in enumerate(kept):
+for l in range(3):
+    published = published_paths(l, 2, 0, order)
+    z_l = z[row : row + (2 * l + 1) * len(published)].reshape(2 * l + 1, len(published), 2, 3)
+    row += (2 * l + 1) * len(published)
+    for k, (l1, l2) in enumerate(paths(l, 2, 2)):
         np.testing.assert_allclose(z_l[:, k], cg_product(features, features, l1, l2, l), atol=1e-13)
-    compared.append([l, paths(l, 2, 2), kept])
+    different, _ = different_paths(published, l)
+    compared.append([l, paths(l, 2, 2), [(l1, l2) for kind, l1, l2 in different if kind == "square"]])
 print_table(compared, ["ℓ", "paths of F ⊗ F", "different ones"])
 
 # %% [markdown]
 # The right column is shorter, because $(\ell_1, \ell_2)$ and $(\ell_2, \ell_1)$ give the same up to a sign if both
 # factors are equal, and $(\ell_1, \ell_1)$ vanishes for odd $\ell$. The network's weights are counted for *all*
-# paths, as in the paper; the library only avoids computing the same thing twice, and adds up, with the right signs,
-# the weights of paths that are equal (`fold`).
+# paths, as in the paper; the fast network only avoids computing the same thing twice, and adds up, with the right
+# signs, the weights of paths that are equal (`different_paths`).
 #
 # ## Covariance
 #
@@ -222,7 +234,7 @@ print_table(rows, ["L", "paths", "products", "results", "dense", "nonzero"])
 # </details>
 
 # %% [markdown]
-# **In the code:** [clebsch_gordan.py](../cormorant_np/clebsch_gordan.py)
+# **In the code:** [plain.py](../cormorant_np/plain.py), [coupling.py](../cormorant_np/network/coupling.py)
 #
 # **In the documentation:** [coupling](../docs/derivations/coupling.md)
 #

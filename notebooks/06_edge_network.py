@@ -9,18 +9,17 @@
 import matplotlib.pyplot as plt
 import numpy as np
 
-from cormorant_np import Config, data
+from cormorant_np import Config, data, plain
 from cormorant_np.drawing import ELEMENTS, print_table
 from cormorant_np.gradient_check import backward_errors
-from cormorant_np.model import init_params, layer_forward
+from cormorant_np.model import init_params
+from cormorant_np.network.arrangement import arrange_forward
 from cormorant_np.network.edge_network import dot_products_forward, edge_network_backward, edge_network_forward
-from cormorant_np.network.geometry import geometry_forward
-from cormorant_np.network.input_network import input_network_forward
+from cormorant_np.network.geometry import pair_functions_forward
 from cormorant_np.network.pairs import spread
-from cormorant_np.network.parameters import arrange_forward, num_edge_columns
-from cormorant_np.network.radial import mask_forward, radial_forward
-from cormorant_np.network.vertex_network import directions_forward
+from cormorant_np.network.parameters import num_edge_columns
 from cormorant_np.rotation import random_rotation, rotate
+from cormorant_np.so3_vector import block
 
 # %% [markdown]
 # ## Dot products
@@ -31,14 +30,15 @@ from cormorant_np.rotation import random_rotation, rotate
 #
 # up to a constant the Clebsch-Gordan product into $\ell = 0$ (footnote 1). Nothing is conjugated, so it is not the
 # usual inner product of complex vectors; it is symmetric in $i$ and $j$, and complex. The loop goes through all
-# ordered pairs. The library computes each pair $j \le i$ once, and `spread` gives both orders what they share.
+# ordered pairs, and so does `plain.dot_forward`. The fast network computes each pair $j \le i$ once, and `spread` gives
+# both orders what they share.
 
 # %%
 config = Config.md17(num_channels=3, l_max=(2, 2), l_max_sh=(2, 2))
 rng = np.random.default_rng(0)
 ethanol = data.load("sample")
 batch = data.make_batch(ethanol.charges[:1], ethanol.positions[:1], config, np.float64)
-geometry, _ = geometry_forward(batch.charges, batch.positions, config)
+distances, harmonics, _ = plain.geometry_forward(batch.positions[0], config)
 
 
 def random_complex(*shape):
@@ -54,6 +54,8 @@ for l in range(3):
                 f_i, f_j = features[l * l + l + m, :, 0, i], features[l * l + l - m, :, 0, j]
                 naive[l, :, j, i] += (-1) ** m * f_i * f_j
 
+F = [features[block(l), :, 0] for l in range(3)]  # as in plain.py, a list over ℓ of (2ℓ+1, C, N)
+np.testing.assert_allclose([plain.dot_forward(f) for f in F], naive, atol=1e-12)
 dots, _ = dot_products_forward(features)
 np.testing.assert_allclose(spread(dots)[:, 0], naive.reshape(9, 9, 9), atol=1e-12)
 np.testing.assert_allclose(naive, naive.swapaxes(2, 3), atol=1e-12)
@@ -80,31 +82,41 @@ np.testing.assert_allclose(turned, dots, atol=1e-12)
 
 # %%
 params = init_params(config, rng, np.float64)
-arranged = arrange_forward(params, config)
-radial, _ = radial_forward(arranged["radial.kappa"], arranged["radial.phi"], geometry, config)  # of all layers
-masks, _ = mask_forward(arranged["edge.cutoff"], arranged["edge.width"], geometry, config)
+layer = plain.under("layers.1.", params)
+eta, _ = plain.radial_forward(layer["radial.kappa"], layer["radial.phi"], distances, config)
+mu, _ = plain.mask_forward(layer["edge.cutoff"], layer["edge.width"], distances, config)
 edges = random_complex(3, 3, 1, 45)  # g of the layer before: ℓ, channels, molecules, pairs
+g, d = spread(edges)[:, :, 0], spread(dots)[:, 0]
 
-g, d, eta, mu = spread(edges), spread(dots), spread(radial[1]), spread(masks[1])
 naive = np.zeros((3, 3, 9, 9), dtype=complex)
 for l in range(3):
-    weight = params[f"layers.1.edge.weight.{l}"]
+    weight = layer[f"edge.weight.{l}"]
     for j in range(9):
         for i in range(9):
-            x = np.concatenate([g[l, :, 0, j, i], d[:, 0, j, i], eta[:, 0, j, i]])
+            x = np.concatenate([g[l, :, j, i], d[:, j, i], eta[:, j, i]])
             for c in range(3):
-                naive[l, c, j, i] = mu[c, 0, j, i] * (weight[c] @ x)
+                naive[l, c, j, i] = mu[c, j, i] * (weight[c] @ x)
 
-own, shared = arranged["layers.1.own"], arranged["layers.1.shared"]
-new_edges, _ = edge_network_forward(edges, features, radial[1], masks[1], own, shared)
+new_g, _ = plain.edge_network_forward(plain.under("edge.weight.", layer), g, F, eta, mu)
+np.testing.assert_allclose(new_g, naive, atol=1e-12)
+
+# %% [markdown]
+# $W_\ell$ is stored as (out, in). That is the only difference from the equation.
+#
+# The fast network does the sum over $c'$ in two pieces: $g^s$ is different for every $\ell$, but $d$ and $\eta$ are the
+# same for all, so one large matrix product serves them together. `arrange_forward` sorts the columns of all $W_\ell$
+# into two matrices, `edge_g` and `edge_d_eta`. `pair_functions_forward` makes $\eta$ and $\mu$ of all layers together,
+# since distances are the same in all.
+
+# %%
+arranged = arrange_forward(params, config)
+pairs, _ = pair_functions_forward(arranged, batch.charges, batch.positions, config)
+weights_g, weights_d_eta = arranged["layers.1.edge_g"], arranged["layers.1.edge_d_eta"]
+inputs = [edges, features, pairs.radial[1], pairs.masks[1], weights_g, weights_d_eta]
+new_edges, _ = edge_network_forward(*inputs)
 np.testing.assert_allclose(spread(new_edges)[:, :, 0], naive, atol=1e-12)
 
 # %% [markdown]
-# The library stores $W_\ell$ as (out, in), and it does the sum over $c'$ in two pieces: $g^s$ is different for
-# every $\ell$, but $d$ and $\eta$ are the same for all, so one large matrix product serves them together.
-# `arrange_forward` sorts the columns of all $W_\ell$ into the two matrices, `own` and `shared`. That, and the pairs,
-# are the only differences from the loop.
-#
 # ## Who gets what
 #
 # The input $F^0$ has only $\ell = 0$, and there are no edges before the first layer. So the concatenation grows in
@@ -127,26 +139,25 @@ print_table(rows, ["layer", "weight", "g", "d", "η", "columns"])
 #
 # ## A look at real edges
 #
-# Two layers of a freshly started network, on ethanol: $|g|$ of one channel for all pairs. Senders $j$ run down,
-# receivers $i$ across. The mask is visible: bonds are bright, and distant pairs are dark.
+# Two layers of a freshly started network, on ethanol: $|g|$ of one channel for all pairs. Receivers $i$ run down,
+# senders $j$ across. The mask is visible: bonds are bright, and distant pairs are dark.
 
 # %%
-f, _ = input_network_forward(params, batch.charges, geometry, config)
-g = np.empty((0, 3, 1, 45), dtype=complex)
-directions = directions_forward(geometry.harmonics)
+F, _ = plain.input_forward(params, batch.charges[0], distances, config)
+g = []
 figure, axes = plt.subplots(2, 3, figsize=(9, 5.6))
 names = [ELEMENTS[int(z)][0] for z in batch.charges[0]]
 for s in range(2):
-    g, f, _ = layer_forward(arranged, s, g, f, radial[s], masks[s], directions, config)
+    g, F, _ = plain.layer_forward(plain.under(f"layers.{s}.", params), g, F, distances, harmonics, s, config)
     for l in range(3):
         ax = axes[s, l]
-        picture = ax.imshow(abs(spread(g)[l, 0, 0]))
+        picture = ax.imshow(abs(g[l][0]))
         ax.grid(False)
         ax.set(title=f"|g$^{s + 1}$|, ℓ = {l}", xticks=range(9), yticks=range(9))
         ax.set_xticklabels(names)
         ax.set_yticklabels(names)
         figure.colorbar(picture, ax=ax, shrink=0.8)
-axes[0, 0].set(xlabel="receiver i", ylabel="sender j")
+axes[0, 0].set(xlabel="sender j", ylabel="receiver i")
 plt.show()
 
 # %% [markdown]
@@ -157,7 +168,6 @@ plt.show()
 # directions, for $g^s$, $F$, $\eta$, $\mu$ and the two weight matrices:
 
 # %%
-inputs = [edges, features, radial[1], masks[1], own, shared]
 errors = backward_errors(edge_network_forward, edge_network_backward, inputs, rng)
 assert max(errors) < 1e-8
 print(*(f"{error:.0e}" for error in errors))
@@ -199,7 +209,7 @@ print(*(f"{error:.0e}" for error in errors))
 # </details>
 
 # %% [markdown]
-# **In the code:** [edge_network.py](../cormorant_np/network/edge_network.py)
+# **In the code:** [plain.py](../cormorant_np/plain.py), [edge_network.py](../cormorant_np/network/edge_network.py)
 #
 # **In the documentation:** [edge_network](../docs/derivations/edge_network.md)
 #

@@ -9,18 +9,18 @@
 import matplotlib.pyplot as plt
 import numpy as np
 
-from cormorant_np import Config, data
+from cormorant_np import Config, data, plain
 from cormorant_np.clebsch_gordan import paths, table
 from cormorant_np.drawing import axes_3d, draw_molecule, draw_spherical_function, print_table, sphere
 from cormorant_np.gradient_check import backward_errors
 from cormorant_np.model import features as all_features
 from cormorant_np.model import init_params
-from cormorant_np.network.geometry import geometry_forward
+from cormorant_np.network.arrangement import arrange_forward, layer_coupling
+from cormorant_np.network.geometry import geometry_forward, real_harmonics_forward
 from cormorant_np.network.pairs import spread
-from cormorant_np.network.parameters import arrange_forward, layer_coupling, num_paths
+from cormorant_np.network.parameters import num_paths
 from cormorant_np.network.real_form import join, real_matrix, split
 from cormorant_np.network.vertex_network import (
-    directions_forward,
     edge_to_vertex_backward,
     edge_to_vertex_forward,
     vertex_network_backward,
@@ -70,62 +70,32 @@ plt.show()
 #
 # The supplement prints $g^s$ on the right. That would be the *old* edges, which do not exist in the first layer,
 # and the new ones would have no use; the overview in 1.4.1 and the released code have $g^{s+1}$, and so has the
-# library.
-#
-# $g_{ij}$ is symmetric and kept once for each pair (notebook 06). $Y^\ell$ is nearly so: $\hat{\mathbf r}_{ji} =
-# -\hat{\mathbf r}_{ij}$, and $Y^\ell(-\hat{\mathbf r}) = (-1)^\ell\, Y^\ell(\hat{\mathbf r})$. So harmonics are kept
-# once, too, and `directions_forward` makes those of both orders. The loop below takes every ordered pair for itself.
-#
-# And the library takes the *real* harmonics here, $Y_{\rm real} = U\, Y$ (notebook 02): $g$ times a real number is half
-# the work of $g$ times a complex one. What comes out is $U G$. Nothing is lost, since $U^\dagger$ leads back; in the
-# network it waits until the Clebsch-Gordan coefficients are applied, and is part of them.
+# library. In `plain.edge_to_vertex_forward` it is one product for each $\ell$:
 
 # %%
 config = Config.md17(num_channels=2, l_max=(2, 2), l_max_sh=(2, 2))
 rng = np.random.default_rng(0)
-batch = data.make_batch(ethanol.charges[:1], ethanol.positions[:1], config, np.float64)
-geometry, _ = geometry_forward(batch.charges, batch.positions, config)
+_, harmonics, _ = plain.geometry_forward(positions, config)
 
 
 def random_complex(*shape):
     return rng.standard_normal(shape) + 1j * rng.standard_normal(shape)
 
 
-edges = random_complex(3, 2, 1, 45) * geometry.neighbours  # g: ℓ, channels, molecules, pairs; none with i = j
-g = spread(edges)
-naive = np.zeros((9, 2, 1, 9, 9), dtype=complex)
+g = random_complex(3, 2, 9, 9) * (1 - np.eye(9))  # ℓ, channels, i, j; none with i = j
+g = g + g.swapaxes(2, 3)  # edges are symmetric
+naive = [np.zeros((2 * l + 1, 2, 9, 9), dtype=complex) for l in range(3)]
 for i in range(9):
     for j in range(9):
         if i != j:
-            y = complex_sh(batch.positions[0, i] - batch.positions[0, j], 2)
+            y = complex_sh(positions[i] - positions[j], 2)
             for l in range(3):
                 for m in range(-l, l + 1):
-                    naive[l * l + l + m, :, 0, j, i] = g[l, :, 0, j, i] * y[l * l + l + m]
+                    naive[l][l + m, :, i, j] = g[l, :, i, j] * y[l * l + l + m]
 
-directions = directions_forward(geometry.harmonics)
+G, _ = plain.edge_to_vertex_forward(g, harmonics)
 for l in range(3):
-    pairs = join(edge_to_vertex_forward(split(g[l], 2), directions[block(l)]), 3)  # U G
-    np.testing.assert_allclose(np.tensordot(real_from_complex(l).conj().T, pairs, axes=1), naive[block(l)], atol=1e-14)
-
-# %% [markdown]
-# ## Real form
-#
-# The library's $G$ has an axis of length 2 more than the loop's, made by `split` and removed by `join`. From here to
-# the end of the layer, a complex number $x + iy$ is kept as the pair $(x, y)$, and a factor $u + iv$ acts on it as a
-# real matrix,
-#
-# $$(u + iv)(x + iy) \;\leftrightarrow\;
-# \begin{pmatrix} u & -v \\ v & u \end{pmatrix} \begin{pmatrix} x \\ y \end{pmatrix}.$$
-#
-# A product of complex matrices becomes one of real matrices with twice as many rows and columns. It costs the same
-# multiplications, real matrices are faster to multiply when they are small, and the transpose of the real matrix is
-# the *conjugate* transpose of the complex one, which is what the backward pass needs.
-
-# %%
-a, b, c = random_complex(4, 5), random_complex(5, 3), random_complex(4, 3)
-matrix = real_matrix(a, 0).reshape(8, 10)
-np.testing.assert_allclose(join((matrix @ split(b, 0).reshape(10, 3)).reshape(4, 2, 3), 1), a @ b)
-np.testing.assert_allclose(join((matrix.T @ split(c, 1).reshape(8, 3)).reshape(2, 5, 3), 0), a.conj().T @ c)
+    np.testing.assert_allclose(G[l], naive[l], atol=1e-14)
 
 # %% [markdown]
 # ## The vertex network
@@ -145,39 +115,89 @@ np.testing.assert_allclose(join((matrix.T @ split(c, 1).reshape(8, 3)).reshape(2
 # %%
 def cg(a, b, l1, l2, l):
     """One path, for all channels at once."""
-    return np.einsum("abm,ac,bc->mc", table(l1, l2, l), a[block(l1)], b[block(l2)])
+    return np.einsum("abm,ac,bc->mc", table(l1, l2, l), a, b)
 
 
-features = random_complex(9, 2, 1, 9)
+features = random_complex(9, 2, 1, 9)  # components (ℓ, m), channels, molecules, atoms
+F = [features[block(l), :, 0] for l in range(3)]
 params = init_params(config, rng, np.float64)
-weights = [params[f"layers.1.vertex.weight.{l}"] for l in range(3)]
-g_y = naive  # G, from the loop above
+weights = plain.under("layers.1.vertex.weight.", params)
 
-naive = np.zeros((9, 2, 1, 9), dtype=complex)
+naive = [np.zeros((2 * l + 1, 2, 9), dtype=complex) for l in range(3)]
 for i in range(9):
-    f_i = features[:, :, 0, i]
     for l in range(3):
-        parts = []
+        concatenated = []
         for l1, l2 in paths(l, 2, 2):
-            parts.append(sum(cg(g_y[:, :, 0, j, i], features[:, :, 0, j], l1, l2, l) for j in range(9) if j != i))
+            concatenated.append(sum(cg(G[l1][:, :, i, j], F[l2][:, :, j], l1, l2, l) for j in range(9) if j != i))
         for l1, l2 in paths(l, 2, 2):
-            parts.append(cg(f_i, f_i, l1, l2, l))
-        parts.append(f_i[block(l)])
-        concatenated = np.concatenate(parts, axis=1)  # 2ℓ+1 rows, one column for every path and channel
-        naive[block(l), :, 0, i] = concatenated @ weights[l].T
+            concatenated.append(cg(F[l1][:, :, i], F[l2][:, :, i], l1, l2, l))
+        concatenated.append(F[l][:, :, i])
+        x = np.concatenate(concatenated, axis=1)  # 2ℓ+1 rows, one column for every path and channel
+        naive[l][:, :, i] = x @ weights[str(l)].T
 
-couple = layer_coupling(config, 1, features)
-matrices = arrange_forward(params, config)["layers.1.mix"]
-new_features, _ = vertex_network_forward(edges, directions, features, matrices, couple)
-np.testing.assert_allclose(new_features, naive, atol=1e-12)
+new_F, _ = plain.vertex_network_forward(weights, G, F, config.vertex_order)
+for l in range(3):
+    np.testing.assert_allclose(new_F[l], naive[l], atol=1e-12)
 
 # %% [markdown]
-# The library turns the order around. The loop couples first and sums over neighbours after; the library sums the
-# plain products $\sum_j G_p F_q$ first, matrix products for all components $p$ and $q$, then applies the sparse
+# `plain.vertex_network_forward` is the same without the loop over atoms. What follows is how the fast network does it.
+#
+# ## Fast: pairs once, and real harmonics
+#
+# $g_{ij}$ is symmetric and kept once for each pair (notebook 06). $Y^\ell$ is nearly so: $\hat{\mathbf r}_{ji} =
+# -\hat{\mathbf r}_{ij}$, and $Y^\ell(-\hat{\mathbf r}) = (-1)^\ell\, Y^\ell(\hat{\mathbf r})$. So harmonics are kept
+# once, too, and `real_harmonics_forward` makes those of both orders, in arrays that end in `(..., N_j, N_i)`.
+#
+# As its name says, it makes the *real* harmonics, $Y_{\rm real} = U\, Y$ (notebook 02): $g$ times a real number is half
+# the work of $g$ times a complex one. What comes out is $U G$. Nothing is lost, since $U^\dagger$ leads back; in the
+# network it waits until the Clebsch-Gordan coefficients are applied, and is part of them.
+
+# %%
+batch = data.make_batch(ethanol.charges[:1], ethanol.positions[:1], config, np.float64)
+geometry, _ = geometry_forward(batch.charges, batch.positions, config)
+y = real_harmonics_forward(geometry.harmonics)
+first, second = np.triu_indices(9)
+edges = g[:, :, None, first, second]  # ℓ, channels, molecules, pairs
+for l in range(3):
+    pairs = join(edge_to_vertex_forward(split(spread(edges[l]), 2), y[block(l)]), 3)  # U G
+    pairs = np.tensordot(real_from_complex(l).conj().T, pairs, axes=1)
+    np.testing.assert_allclose(pairs[:, :, 0].swapaxes(2, 3), G[l], atol=1e-14)
+
+# %% [markdown]
+# ## Fast: real form
+#
+# The fast $G$ has an axis of length 2 more, made by `split` and removed by `join`. From here to the end of the layer,
+# a complex number $x + iy$ is kept as the pair $(x, y)$, and a factor $u + iv$ acts on it as a real matrix,
+#
+# $$(u + iv)(x + iy) \;\leftrightarrow\;
+# \begin{pmatrix} u & -v \\ v & u \end{pmatrix} \begin{pmatrix} x \\ y \end{pmatrix}.$$
+#
+# A product of complex matrices becomes one of real matrices with twice as many rows and columns. It costs the same
+# multiplications, real matrices are faster to multiply when they are small, and the transpose of the real matrix is
+# the *conjugate* transpose of the complex one, which is what the backward pass needs.
+
+# %%
+a, b, c = random_complex(4, 5), random_complex(5, 3), random_complex(4, 3)
+matrix = real_matrix(a, 0).reshape(8, 10)
+np.testing.assert_allclose(join((matrix @ split(b, 0).reshape(10, 3)).reshape(4, 2, 3), 1), a @ b)
+np.testing.assert_allclose(join((matrix.T @ split(c, 1).reshape(8, 3)).reshape(2, 5, 3), 0), a.conj().T @ c)
+
+# %% [markdown]
+# ## Fast: coefficients last
+#
+# The fast network turns the order around. The loop couples first and sums over neighbours after; the fast network
+# sums the products $\sum_j G_p F_q$ first, matrix products for all components $p$ and $q$, then applies the sparse
 # matrix of all Clebsch-Gordan coefficients, then mixes, one matrix product for each $\ell$. Sums may be exchanged,
 # so the result is the same, and it is far faster. The weights have been *arranged* for this: folded, since the
 # square's paths are computed once (notebook 04), and put side by side in real form.
-#
+
+# %%
+couple = layer_coupling(config, 1, features)
+matrices = arrange_forward(params, config)["layers.1.vertex"]
+new_features, _ = vertex_network_forward(edges, y, features, matrices, couple)
+np.testing.assert_allclose(new_features[:, :, 0], np.concatenate(new_F), atol=1e-12)
+
+# %% [markdown]
 # $G$ itself never exists as a whole. It would be the largest array of the network, too large for a processor's cache.
 # `aggregate_forward` makes it for one $\ell$, multiplies it with $F$, and forgets it; the backward pass makes it anew,
 # one multiplication for each number, rather than fetch it from memory.
@@ -186,8 +206,8 @@ np.testing.assert_allclose(new_features, naive, atol=1e-12)
 
 # %%
 rotation = random_rotation(rng)
-turned_directions = directions_forward(rotate(geometry.harmonics, rotation))
-turned, _ = vertex_network_forward(edges, turned_directions, rotate(features, rotation), matrices, couple)
+turned_y = real_harmonics_forward(rotate(geometry.harmonics, rotation))
+turned, _ = vertex_network_forward(edges, turned_y, rotate(features, rotation), matrices, couple)
 np.testing.assert_allclose(turned, rotate(new_features, rotation), atol=1e-12)
 
 # %% [markdown]
@@ -241,9 +261,9 @@ plt.show()
 #
 # ## Backward
 #
-# Every step is a product or a sum, so every derivative is one too; the docstrings in `vertex_network.py` have them
-# in a line each, and notebook 09 derives them. Here we only check, for $g$ and $Y$ in (S3) with $\ell = 2$, and for
-# $g$, $Y$, $F$ and the weights in all of (S3) to (S5):
+# Every step is a product or a sum, so every derivative is one too; the docstrings in `plain.py` and
+# `vertex_network.py` have them in a line each, and notebook 09 derives them. Here we only check the fast ones, for $g$
+# and $Y$ in (S3) with $\ell = 2$, and for $g$, $Y$, $F$ and the weights in all of (S3) to (S5):
 
 # %%
 def forward(*inputs):
@@ -258,9 +278,9 @@ def edge_to_vertex_gradient(d_pairs, cache):
     return edge_to_vertex_backward(d_pairs, *cache)
 
 
-inputs = [split(g[2], 2), directions[block(2)]]
+inputs = [split(spread(edges[2]), 2), y[block(2)]]
 errors = backward_errors(edge_to_vertex, edge_to_vertex_gradient, inputs, rng)
-errors += backward_errors(forward, vertex_network_backward, [edges, directions, features, matrices], rng)
+errors += backward_errors(forward, vertex_network_backward, [edges, y, features, matrices], rng)
 assert max(errors) < 1e-8
 print(*(f"{error:.0e}" for error in errors))
 
@@ -281,7 +301,7 @@ print(*(f"{error:.0e}" for error in errors))
 #
 # <details><summary>Solution</summary>
 #
-# Naively, every pair $(i,j)$ does all 449 Clebsch-Gordan multiplications ($L = 3$); in the library every pair does
+# Naively, every pair $(i,j)$ does all 449 Clebsch-Gordan multiplications ($L = 3$); in the fast network every pair does
 # the 256 products $G_p F_q$ and only every atom does the coupling. More important, both are large regular matrix
 # products.
 #
@@ -297,7 +317,8 @@ print(*(f"{error:.0e}" for error in errors))
 # </details>
 
 # %% [markdown]
-# **In the code:** [vertex_network.py](../cormorant_np/network/vertex_network.py)
+# **In the code:** [plain.py](../cormorant_np/plain.py),
+# [vertex_network.py](../cormorant_np/network/vertex_network.py)
 #
 # **In the documentation:** [edge_to_vertex](../docs/derivations/edge_to_vertex.md),
 # [aggregation](../docs/derivations/aggregation.md),

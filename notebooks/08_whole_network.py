@@ -14,26 +14,19 @@ import matplotlib.pyplot as plt
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from cormorant_np import Config, data
+from cormorant_np import Config, data, plain
 from cormorant_np.drawing import draw_molecule, print_table
-from cormorant_np.exactness import parts
+from cormorant_np.exactness import groups
 from cormorant_np.model import features as all_features
-from cormorant_np.model import forward, init_params, layer_forward, num_parameters
-from cormorant_np.network.geometry import geometry_forward
-from cormorant_np.network.input_network import featurize, input_network_forward
-from cormorant_np.network.output_network import invariants_forward, output_network_forward
-from cormorant_np.network.pairs import spread
-from cormorant_np.network.parameters import arrange_forward
-from cormorant_np.network.radial import mask_forward, radial_forward
-from cormorant_np.network.vertex_network import directions_forward
-from cormorant_np.rotation import random_rotation, rotate
+from cormorant_np.model import forward, init_params, num_parameters
+from cormorant_np.rotation import random_rotation
 
 ethanol = data.load("sample")
 config = Config.md17(num_channels=3, l_max=(2, 2), l_max_sh=(2, 2))
 rng = np.random.default_rng(0)
 params = init_params(config, rng, np.float64)
-batch = data.make_batch(ethanol.charges[:2], ethanol.positions[:2], config, np.float64)
-geometry, _ = geometry_forward(batch.charges, batch.positions, config)
+charges, positions = ethanol.charges[0], ethanol.positions[0]
+distances, harmonics, _ = plain.geometry_forward(positions, config)
 
 # %% [markdown]
 # ## INPUT for MD17 (section 1.3.1)
@@ -45,16 +38,18 @@ geometry, _ = geometry_forward(batch.charges, batch.positions, config)
 # $$\tilde F_i = \mathrm{onehot}_i \otimes (1, \tilde Z_i, \tilde Z_i^2), \qquad F_i^0 = W \tilde F_i + b.$$
 
 # %%
-naive = np.zeros((3, 2, 9), dtype=complex)
-for molecule in range(2):
-    for i in range(9):
-        z = batch.charges[molecule, i]
-        onehot = [float(z == species) for species in config.species]
-        f_tilde = np.outer(onehot, [1, z / 8, (z / 8) ** 2]).ravel()
-        naive[:, molecule, i] = params["input.weight"] @ f_tilde + params["input.bias"]
+def featurize(z, config):
+    onehot = [float(z == species) for species in config.species]
+    scaled = z / config.charge_scale
+    return np.outer(onehot, [1, scaled, scaled**2]).ravel()
 
-features, _ = input_network_forward(params, batch.charges, geometry, config)
-np.testing.assert_allclose(features[0], naive)
+
+naive = np.zeros((3, 9), dtype=complex)
+for i in range(9):
+    naive[:, i] = params["input.weight"] @ featurize(charges[i], config) + params["input.bias"]
+
+(F_0,), _ = plain.input_forward(params, charges, distances, config)
+np.testing.assert_allclose(F_0[0], naive)
 
 # %% [markdown]
 # The supplement does not mention the bias $b$; the published number of parameters needs it. Since $\tilde Z$ is a
@@ -72,20 +67,20 @@ np.testing.assert_allclose(features[0], naive)
 # spherical harmonics themselves the two are equal, but for complex combinations $\xi_1$ also knows about the phase.
 
 # %%
-features = all_features(params, batch, config)[0]  # F^1
+F_1, _ = plain.features(params, charges, positions, config)
 
 naive = []
 for part in (np.real, np.imag):
-    naive += [part(features[0, c]) for c in range(3)]
-for l in range(3):
-    f = features[l * l : (l + 1) ** 2]
+    naive += [part(F_1[0][0, c]) for c in range(3)]
+for l, f in enumerate(F_1):
     product = sum((-1) ** m * f[l + m] * f[l - m] for m in range(-l, l + 1))
     naive += [product[c].real + product[c].imag for c in range(3)]
     naive += [sum(abs(f[m, c]) ** 2 for m in range(2 * l + 1)) for c in range(3)]
 
-scalars, _ = invariants_forward(features, config)
+scalars, _ = plain.invariants_forward(F_1, config)
 np.testing.assert_allclose(scalars, np.array(naive), atol=1e-12)
-turned, _ = invariants_forward(rotate(features, random_rotation(rng)), config)
+turned_F_1, _ = plain.features(params, charges, positions @ random_rotation(rng).T, config)
+turned, _ = plain.invariants_forward(turned_F_1, config)
 np.testing.assert_allclose(turned, scalars, atol=1e-12)
 print("scalars of a layer with L = 2 and 3 channels, for every atom:", len(scalars))
 
@@ -93,30 +88,41 @@ print("scalars of a layer with L = 2 and 3 channels, for every atom:", len(scala
 # ## OUTPUT for MD17, and the whole network
 #
 # The scalars of all layers are concatenated to $x_i$, summed over atoms, and one linear layer gives the energy
-# (1.5.1): $y = A\,(\sum_i x_i) + b$. With this we can write (S1) down. The loop is the network; `forward` contains
-# the same and keeps notes for the way back. What depends on positions alone, or on positions and a layer's own
-# parameters (radial functions, masks, directions), is made for all layers before the loop, from parameters that have
-# been arranged for it (notebooks 06 and 07).
+# (1.5.1): $y = A\,(\sum_i x_i) + b$. With this we can write (S1) down. A layer is that of notebooks 05 to 07: radial
+# functions and mask, the edge network (S2), edge to vertex (S3), the vertex network (S4, S5).
 
 # %%
-def cormorant(params, batch, config):
-    weights = arrange_forward(params, config)
-    geometry, _ = geometry_forward(batch.charges, batch.positions, config)
-    radial, _ = radial_forward(weights["radial.kappa"], weights["radial.phi"], geometry, config)
-    masks, _ = mask_forward(weights["edge.cutoff"], weights["edge.width"], geometry, config)
-    directions = directions_forward(geometry.harmonics)
-    features, _ = input_network_forward(weights, batch.charges, geometry, config)
-    edges = np.empty((0, config.num_channels, *geometry.distances.shape), dtype=features.dtype)
-    scalars = []
+def layer(params, g, F, distances, harmonics, config):
+    eta, _ = plain.radial_forward(params["radial.kappa"], params["radial.phi"], distances, config)
+    mu, _ = plain.mask_forward(params["edge.cutoff"], params["edge.width"], distances, config)
+    g, _ = plain.edge_network_forward(plain.under("edge.weight.", params), g, F, eta, mu)
+    G, _ = plain.edge_to_vertex_forward(g, harmonics)
+    F, _ = plain.vertex_network_forward(plain.under("vertex.weight.", params), G, F, config.vertex_order)
+    return g, F
+
+
+def cormorant(params, charges, positions, config):
+    distances, harmonics, _ = plain.geometry_forward(positions, config)
+    F, _ = plain.input_forward(params, charges, distances, config)
+    g, scalars = [], []
     for s in range(config.num_layers):
-        edges, features, _ = layer_forward(weights, s, edges, features, radial[s], masks[s], directions, config)
-        scalars.append(invariants_forward(features, config)[0])
-    x = np.concatenate(scalars)
-    return params["output.weight"] @ x.sum(axis=2) + params["output.bias"]
+        g, F = layer(plain.under(f"layers.{s}.", params), g, F, distances, harmonics, config)
+        scalars.append(plain.invariants_forward(F, config)[0])
+    energy, _ = plain.output_forward(params, np.concatenate(scalars), config)
+    return energy
 
 
-energy, _ = forward(params, batch, config)
-np.testing.assert_allclose(cormorant(params, batch, config), energy)
+energy = cormorant(params, charges, positions, config)
+np.testing.assert_allclose(energy, plain.forward(params, charges, positions, config)[0])
+
+# %% [markdown]
+# That is all of it. `plain.forward` is the same and keeps notes for the way back, the caches that we have thrown away
+# here. `model.forward` computes it fast, for a batch of molecules:
+
+# %%
+batch = data.make_batch(ethanol.charges[:2], ethanol.positions[:2], config, np.float64)
+one_by_one = [cormorant(params, z, r, config) for z, r in zip(*batch, strict=True)]
+np.testing.assert_allclose(forward(params, batch, config)[0], one_by_one)
 
 # %% [markdown]
 # Nothing here depends on the order of the atoms, on the origin or on the orientation. A picture of that: we turn
@@ -132,7 +138,6 @@ def turn_about(positions, atoms, origin, axis, angle):
     return turned
 
 
-charges, positions = batch.charges[0], batch.positions[0]
 angles = np.linspace(0, 2 * np.pi, 181)
 bond = positions[2] - positions[1]
 torsion = np.array([turn_about(positions, [3], positions[2], bond, a) for a in angles])
@@ -150,7 +155,7 @@ ax = figure.add_subplot(grid[2])
 for moved, label in [(torsion, "O–H turned"), (whole, "all atoms turned")]:
     turned_batch = data.make_batch(repeated, moved, config, np.float64)
     output = forward(params, turned_batch, config)[0]
-    ax.plot(np.degrees(angles), 1000 * (output - energy[0]), label=label)
+    ax.plot(np.degrees(angles), 1000 * (output - energy), label=label)
 ax.set(xlabel="angle / degrees", ylabel="1000 x change of the output", xticks=range(0, 361, 60))
 ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=2)
 plt.show()
@@ -174,18 +179,17 @@ def mlp(name, x):
     return params_qm9[f"{name}.weight.1"] @ hidden + params_qm9[f"{name}.bias.1"]
 
 
-features, _ = input_network_forward(params_qm9, batch.charges, geometry, qm9)
-f_tilde = featurize(batch.charges, qm9, np.float64)
+(F_0,), _ = plain.input_forward(params_qm9, charges, distances, qm9)
+f_tilde = [featurize(z, qm9) for z in charges]
 r_cut, width = params_qm9["input.cutoff"], params_qm9["input.width"]
-distances = spread(geometry.distances)[0]
 for i in range(9):
-    message = sum(f_tilde[:, 0, j] / (1 + np.exp((distances[j, i] - r_cut) / width)) for j in range(9) if j != i)
-    y = mlp("input.mlp", np.concatenate([message, f_tilde[:, 0, i]]))
-    np.testing.assert_allclose(features[0, :, 0, i], y[0::2] + 1j * y[1::2])
+    message = sum(f_tilde[j] / (1 + np.exp((distances[i, j] - r_cut) / width)) for j in range(9) if j != i)
+    y = mlp("input.mlp", np.concatenate([message, f_tilde[i]]))
+    np.testing.assert_allclose(F_0[0, :, i], y[0::2] + 1j * y[1::2])
 
-x = rng.standard_normal((36, 2, 9))
-y, _ = output_network_forward(params_qm9, x, geometry.atoms, qm9)
-np.testing.assert_allclose(y[0], mlp("output.mlp2", sum(mlp("output.mlp1", x[:, 0, i]) for i in range(9)))[0])
+x = rng.standard_normal((36, 9))
+y, _ = plain.output_forward(params_qm9, x, qm9)
+np.testing.assert_allclose(y, mlp("output.mlp2", sum(mlp("output.mlp1", x[:, i]) for i in range(9)))[0])
 
 # %% [markdown]
 # ## Counting parameters
@@ -198,9 +202,9 @@ networks = {
     "QM9, as the text says": Config.qm9(),
     "QM9, released code": Config.qm9(convention="released"),
 }
-grouped = {name: parts(init_params(c, rng)) for name, c in networks.items()}
-names = sorted({part for groups in grouped.values() for part in groups})
-rows = [[part, *(num_parameters(groups.get(part, {})) for groups in grouped.values())] for part in names]
+grouped = {name: groups(init_params(c, rng)) for name, c in networks.items()}
+names = sorted({part for of_network in grouped.values() for part in of_network})
+rows = [[part, *(num_parameters(of_network.get(part, {})) for of_network in grouped.values())] for part in names]
 rows.append(["total", *(sum(row[k] for row in rows) for k in (1, 2, 3))])
 print_table(rows, ["part", *networks])
 assert rows[-1][1:] == [154241, 315715, 299808]
@@ -273,7 +277,8 @@ print_table(list(table), ["", "measured degree", "degree"])
 # </details>
 
 # %% [markdown]
-# **In the code:** [input_network.py](../cormorant_np/network/input_network.py),
+# **In the code:** [plain.py](../cormorant_np/plain.py), and fast
+# [input_network.py](../cormorant_np/network/input_network.py),
 # [output_network.py](../cormorant_np/network/output_network.py), [model.py](../cormorant_np/model.py)
 #
 # **In the documentation:** [input](../docs/derivations/input.md), [invariants](../docs/derivations/invariants.md),

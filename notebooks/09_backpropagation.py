@@ -12,22 +12,20 @@ import matplotlib.pyplot as plt
 import numpy as np
 import sympy as sp
 
-from cormorant_np import Config, data
+from cormorant_np import Config, data, plain
 from cormorant_np.drawing import COLOURS, axes_3d, draw_molecule, print_table
 from cormorant_np.gradient_check import backward_errors, directional_derivative, gradient_error, inner, random_like
 from cormorant_np.model import backward, energy_and_forces, forward, init_params
+from cormorant_np.network.arrangement import arrange_backward, arrange_forward, layer_coupling
 from cormorant_np.network.edge_network import dot_products_backward, dot_products_forward
-from cormorant_np.network.geometry import geometry_forward
+from cormorant_np.network.geometry import geometry_forward, real_harmonics_backward, real_harmonics_forward
 from cormorant_np.network.output_network import invariants_backward, invariants_forward, output_backward, output_forward
 from cormorant_np.network.pairs import spread
-from cormorant_np.network.parameters import arrange_backward, arrange_forward, layer_coupling
 from cormorant_np.network.radial import mask_backward, mask_forward
 from cormorant_np.network.real_form import join
 from cormorant_np.network.vertex_network import (
     aggregate_backward,
     aggregate_forward,
-    directions_backward,
-    directions_forward,
     square_backward,
     square_forward,
     vertex_network_backward,
@@ -247,19 +245,20 @@ show(backward_errors(lambda f: (square_forward(f), f), square_backward, [feature
 # $$dg_{\ell c} = \sum_m Y_{\ell m}\, dG_{\ell mc}, \qquad
 # dY_{\ell m} = \sum_c \mathrm{Re}\bigl(\overline{g_{\ell c}}\, dG_{\ell mc}\bigr).$$
 #
-# The library does both together, in real form and $\ell$ by $\ell$. It uses that $G_{\ell, ji} = (-1)^\ell G_{\ell,
-# ij}$: `aggregate_backward` needs the transpose of $G$, and this is $G$ up to a sign. The naive loop is complex and
-# knows nothing of it.
+# In `plain.py` these are two functions, `edge_to_vertex_backward` and `cg_product_backward`. The fast
+# `aggregate_backward` does both together, in real form and $\ell$ by $\ell$. It needs the transpose of $G$, and uses
+# that $G_{\ell, ji} = (-1)^\ell G_{\ell, ij}$: this is $G$ up to a sign. The naive loop is complex and knows nothing of
+# it.
 
 # %%
 edges, harmonics = random_complex(2, 2, 1, 6), random_complex(4, 1, 6)  # three atoms make six pairs j ≤ i
-directions = directions_forward(harmonics)  # p, molecule, two copies, j, i
+y = real_harmonics_forward(harmonics)  # p, molecule, j, i
 out = np.empty((4, 4, 2, 2, 1, 3))  # p, q, Re and Im, channel, molecule, i
-cache = aggregate_forward(edges, directions, features, out)
+cache = aggregate_forward(edges, y, features, out)
 d_out = rng.standard_normal(out.shape)
-d_edges, d_directions, d_features = aggregate_backward(d_out, cache)
+d_edges, d_y, d_features = aggregate_backward(d_out, cache)
 
-g, y, d_sum = spread(edges), directions[:, :, 0], join(d_out, 2)
+g, d_sum = spread(edges), join(d_out, 2)
 naive_g, naive_y, naive_features = np.zeros_like(g), np.zeros_like(y), np.zeros_like(features)
 for i in range(3):
     for j in range(3):
@@ -272,7 +271,7 @@ for i in range(3):
             naive_g[l, ..., j, i] += y[p, :, j, i] * d_g_y
             naive_y[p, :, j, i] += (g[l, ..., j, i].conj() * d_g_y).real.sum(axis=0)
 np.testing.assert_allclose(d_features, naive_features)
-np.testing.assert_allclose(d_directions.sum(axis=2), naive_y)  # one copy met the real part of g, the other Im g
+np.testing.assert_allclose(d_y, naive_y)
 
 # %% [markdown]
 # Both orders of a pair share one $g$ and, up to the sign $(-1)^\ell$, one $Y$, which therefore get the sum of two
@@ -284,12 +283,12 @@ np.testing.assert_allclose(d_edges[..., 1], naive_g[..., 0, 1] + naive_g[..., 1,
 
 def aggregate(edges, harmonics, features):
     out = np.empty((4, 4, 2, 2, 1, 3))
-    return out, aggregate_forward(edges, directions_forward(harmonics), features, out)
+    return out, aggregate_forward(edges, real_harmonics_forward(harmonics), features, out)
 
 
 def aggregate_gradient(d_out, cache):
-    d_edges, d_directions, d_features = aggregate_backward(d_out, cache)
-    return d_edges, directions_backward(d_directions), d_features
+    d_edges, d_y, d_features = aggregate_backward(d_out, cache)
+    return d_edges, real_harmonics_backward(d_y), d_features
 
 
 show(backward_errors(aggregate, aggregate_gradient, [edges, harmonics, features], rng))
@@ -299,14 +298,14 @@ show(backward_errors(aggregate, aggregate_gradient, [edges, harmonics, features]
 
 # %%
 couple = layer_coupling(config, 1, features)
-matrices = arrange_forward(init_params(config, rng, np.float64), config)["layers.1.mix"]
+matrices = arrange_forward(init_params(config, rng, np.float64), config)["layers.1.vertex"]
 
 
 def vertex_network(*inputs):
     return vertex_network_forward(*inputs, couple)
 
 
-show(backward_errors(vertex_network, vertex_network_backward, [edges, directions, features, matrices], rng))
+show(backward_errors(vertex_network, vertex_network_backward, [edges, y, features, matrices], rng))
 
 # %% [markdown]
 # **Dot products**, $d_{ij} = \sum_m \tilde F_{mi} F_{mj} = \sum_m \tilde F_{mj} F_{mi}$, a product once more. Atom $i$
@@ -382,11 +381,12 @@ for k in range(5):
 #
 # `backward` strings these steps together in reverse. One thing to watch: whoever has several consumers gets the
 # *sum* of their gradients. $F^s$ has five of them, the vertex network (three times), the edge network's dot
-# products, and the invariants; $g^s$ has two. Each is one visible `+` in `model.py` or `vertex_network.py`.
+# products, and the invariants; $g^s$ has two. Each is one visible sum in `plain.py`, and in `model.py` and
+# `vertex_network.py`.
 #
-# At the very end come the parameters. `arrange_forward` put them side by side, folded them (notebook 04) and wrote
-# them in real form. All this is one linear map $A$, so the gradients go back by its transpose: for any $p$ and $d$,
-# $\langle A p, d \rangle = \langle p, A^T d \rangle$.
+# In the fast network the parameters come at the very end. `arrange_forward` put them side by side, folded them
+# (notebook 04) and wrote them in real form. All this is one linear map $A$, so the gradients go back by its transpose:
+# for any $p$ and $d$, $\langle A p, d \rangle = \langle p, A^T d \rangle$.
 
 # %%
 parameters = init_params(config, rng, np.float64)
@@ -398,7 +398,8 @@ right = sum(inner(p, d_parameters[name]) for name, p in parameters.items())
 np.testing.assert_allclose(left, right)
 
 # %% [markdown]
-# Now the proof, for every array of parameters of a small network and for the positions:
+# Now the proof, for every array of parameters of a small network and for the positions. `plain.backward`, molecule by
+# molecule, says the same:
 
 # %%
 config = Config.md17(num_channels=2, l_max=(2, 1), l_max_sh=(2, 1), max_power=1, num_frequencies=2)
@@ -410,6 +411,15 @@ batch = data.make_batch(ethanol.charges[:2], ethanol.positions[:2], config, np.f
 energy, cache = forward(params, batch, config)
 d_energy = rng.standard_normal(2)
 grads, d_positions = backward(d_energy, cache)
+
+plain_grads = dict.fromkeys(grads, 0)
+for b in range(2):
+    _, plain_cache = plain.forward(params, batch.charges[b], batch.positions[b], config)
+    of_molecule, plain_d_positions = plain.backward(d_energy[b], plain_cache)
+    np.testing.assert_allclose(plain_d_positions, d_positions[b], atol=1e-12 * abs(d_positions).max())
+    plain_grads = {name: plain_grads[name] + of_molecule[name] for name in grads}
+for name, gradient in grads.items():
+    np.testing.assert_allclose(plain_grads[name], gradient, atol=1e-12 * abs(gradient).max())
 
 errors = {}
 for name, gradient in grads.items():

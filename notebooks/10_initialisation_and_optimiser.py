@@ -12,12 +12,14 @@ import numpy as np
 
 from cormorant_np import Config, data
 from cormorant_np.drawing import COLOURS, print_table
+from cormorant_np.exactness import activation_means
 from cormorant_np.model import features, init_params
-from cormorant_np.training.gain import activation_means, tune_gain
-from cormorant_np.training.loop import epoch_batches, start, train_step
+from cormorant_np.training.gain import tune_gain
+from cormorant_np.training.loop import start, train_step
 from cormorant_np.training.optimizer import amsgrad_step, init_state
 from cormorant_np.training.parallel import workers
-from cormorant_np.training.problem import Settings, prepare
+from cormorant_np.training.problem import epoch_batches, prepare
+from cormorant_np.training.settings import Settings
 
 ethanol = data.load("sample")
 config = Config.md17()
@@ -102,12 +104,12 @@ def training_curve(gain):
         num_train=100, num_valid=0, num_test=100, epochs=15, gain=gain, lr=5e-3, num_channels=4, l_max=2, threads=1
     )
     problem = prepare(settings)
-    state, like = start(settings, problem)
+    state = start(settings, problem)
     curve = []
     with workers(1) as pool, np.errstate(all="ignore"):
         for epoch in range(settings.epochs):
             for indices in epoch_batches(problem, settings, epoch):
-                state = train_step(state, like, indices, problem, settings, pool)
+                state = train_step(state, indices, problem, settings, pool)
             curve.append(float(state.error_sum) / settings.num_train * problem.scale)
             state = state._replace(error_sum=state.error_sum * 0, step=0)
     return curve

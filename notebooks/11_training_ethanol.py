@@ -11,12 +11,14 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from cormorant_np.drawing import COLOURS, axes_3d, draw_molecule, print_table
-from cormorant_np.model import backward, energy_and_forces, features, forward, num_parameters
+from cormorant_np.model import backward, energy_and_forces, features, forward
+from cormorant_np.network.parameters import flatten, layout, unflatten
 from cormorant_np.rotation import random_rotation, rotate
-from cormorant_np.training.loop import epoch_batches, prediction_errors, start, train_step
-from cormorant_np.training.optimizer import flatten, unflatten
+from cormorant_np.training.loop import start, train_step
 from cormorant_np.training.parallel import loss_and_gradient, workers
-from cormorant_np.training.problem import Settings, minibatch, prepare
+from cormorant_np.training.prediction import prediction_errors
+from cormorant_np.training.problem import epoch_batches, minibatch, prepare
+from cormorant_np.training.settings import Settings
 
 # %% [markdown]
 # ## The data
@@ -32,10 +34,10 @@ settings = Settings(
     num_train=500, num_valid=200, num_test=500, epochs=25, lr=2e-3, num_channels=8, num_layers=2, l_max=2, threads=2
 )
 problem = prepare(settings)
-state, like = start(settings, problem)
+state, kinds = start(settings, problem), layout(problem.config)
 energies = problem.dataset.energies
 print(f"{problem.dataset.name}, {problem.dataset.theory}")
-print(f"{num_parameters(like)} parameters, mean {problem.mean:.3f}, scale {problem.scale:.3f} {problem.dataset.unit}")
+print(f"{len(state.vector)} parameters, mean {problem.mean:.3f}, scale {problem.scale:.3f} {problem.dataset.unit}")
 print(f"float32 of {energies[0]:.6f} is off by {abs(np.float32(energies[0]) - energies[0]):.1e} kcal/mol")
 
 figure, ax = plt.subplots(figsize=(6.4, 2.8))
@@ -48,17 +50,18 @@ plt.show()
 #
 # The loss of a mini-batch of $B$ molecules is the mean squared error, $L = \frac1B \sum_b (y_b - t_b)^2$, so that
 # $dy_b = \frac2B (y_b - t_b)$. That is all that has to be put in front of `backward`. The library shares the batch
-# among several processes, which cut it into chunks, and adds up:
+# among several processes, which cut it into chunks, and adds up. All parameters travel as one real vector, and so does
+# their gradient; `layout` knows their names and shapes, with which `unflatten` makes a dict of the vector again:
 
 # %%
 batch, targets = minibatch(problem, problem.splits["train"][:25])
-params = unflatten(state.vector, like)
+params = unflatten(state.vector, kinds)
 y, cache = forward(params, batch, problem.config)
 naive_loss = ((y - targets) ** 2).mean()
 naive_gradient, _ = backward(2 / len(y) * (y - targets), cache)
 
 with workers(settings.threads) as pool:
-    loss, gradient, _ = loss_and_gradient(params, batch, targets, problem.config, pool)
+    loss, gradient, _ = loss_and_gradient(state.vector, batch, targets, problem.config, pool)
 np.testing.assert_allclose(loss, naive_loss, rtol=1e-5)
 np.testing.assert_allclose(gradient, flatten(naive_gradient), atol=1e-4 * abs(gradient).max())
 
@@ -75,8 +78,8 @@ log = []
 with workers(settings.threads) as pool:
     for epoch in range(settings.epochs):
         for indices in epoch_batches(problem, settings, epoch):
-            state = train_step(state, like, indices, problem, settings, pool)
-        params = unflatten(state.vector, like)
+            state = train_step(state, indices, problem, settings, pool)
+        params = unflatten(state.vector, kinds)
         train_error = float(state.error_sum) / settings.num_train * problem.scale
         errors = prediction_errors(params, problem, problem.splits["valid"], settings, pool)
         log.append([epoch + 1, train_error, float(abs(errors).mean())])
@@ -202,7 +205,7 @@ assert relative(e_turned - e, e) < 1e-4
 # </details>
 
 # %% [markdown]
-# **In the code:** [training.py](../cormorant_np/training/loop.py), [parallel.py](../cormorant_np/training/parallel.py)
+# **In the code:** [loop.py](../cormorant_np/training/loop.py), [parallel.py](../cormorant_np/training/parallel.py)
 #
 # **In the documentation:** [training](../docs/training.md)
 #

@@ -14,11 +14,13 @@ import numpy as np
 from cormorant_np import Config, data
 from cormorant_np.data.qm9 import HARTREE_IN_EV, free_atoms
 from cormorant_np.drawing import axes_3d, draw_molecule, print_table
-from cormorant_np.model import forward, init_params, num_parameters
-from cormorant_np.training.loop import epoch_batches, prediction_errors, start, train_step
-from cormorant_np.training.optimizer import unflatten
+from cormorant_np.model import forward, init_params
+from cormorant_np.network.parameters import layout, unflatten
+from cormorant_np.training.loop import start, train_step
 from cormorant_np.training.parallel import workers
-from cormorant_np.training.problem import Settings, prepare
+from cormorant_np.training.prediction import prediction_errors
+from cormorant_np.training.problem import epoch_batches, prepare
+from cormorant_np.training.settings import Settings
 
 qm9 = data.load("qm9-sample", target="U0")
 sizes = (qm9.charges > 0).sum(axis=1)
@@ -113,18 +115,18 @@ settings = Settings(
     num_layers=3, l_max=2, threads=2,
 )  # fmt: skip
 problem = prepare(settings)
-state, like = start(settings, problem)
+state = start(settings, problem)
 log = []
 with workers(settings.threads) as pool:
     for epoch in range(settings.epochs):
         for indices in epoch_batches(problem, settings, epoch):
-            state = train_step(state, like, indices, problem, settings, pool)
-        params = unflatten(state.vector, like)
+            state = train_step(state, indices, problem, settings, pool)
+        params = unflatten(state.vector, layout(problem.config))
         errors = prediction_errors(params, problem, problem.splits["valid"], settings, pool)
         log.append([epoch + 1, float(state.error_sum) / settings.num_train * problem.scale, float(abs(errors).mean())])
         state = state._replace(error_sum=state.error_sum * 0, step=0)
     test_errors = prediction_errors(params, problem, problem.splits["test"], settings, pool)
-print(num_parameters(like), "parameters")
+print(len(state.vector), "parameters")
 print_table(log, ["epoch", "training MAE / eV", "validation MAE / eV"])
 
 # %%

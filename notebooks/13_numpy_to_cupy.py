@@ -18,9 +18,8 @@ import cormorant_np
 from cormorant_np import Config, backend, data, model
 from cormorant_np.drawing import print_table
 from cormorant_np.errors import UserError
-from cormorant_np.network.parameters import arrange_backward, arrange_forward
+from cormorant_np.network.parameters import flatten
 from cormorant_np.training import parallel
-from cormorant_np.training.optimizer import flatten
 
 # %% [markdown]
 # ## One file knows about CuPy
@@ -30,7 +29,7 @@ from cormorant_np.training.optimizer import flatten
 
 # %%
 package = Path(cormorant_np.__file__).parent
-imports = [p.name for p in sorted(package.rglob("*.py")) if "import cupy" in p.read_text()]
+imports = [p.name for p in sorted(package.rglob("*.py")) if "import cupy" in p.read_text(encoding="utf-8")]
 assert imports == ["backend.py"]
 rows = [
     [name, inspect.getdoc(function).splitlines()[0]]
@@ -123,15 +122,14 @@ for share in parallel.shares(batch, 2):
     print(f"a worker's share of 25 ethanols: {share.start}–{share.stop}, in chunks of {sizes}")
 
 
-def gradient(weights, part):
-    energy, cache = model.arranged_forward(weights, data.take(batch, part), config)
-    return model.arranged_backward(2 / 25 * (energy - targets[part]), cache, positions=False)[0]
+def gradient(part):
+    energy, cache = model.forward(params, data.take(batch, part), config)
+    grads, _ = model.backward(2 / 25 * (energy - targets[part]), cache, by_positions=False)
+    return flatten(grads)
 
 
 def in_chunks(size):
-    weights = arrange_forward(params, config)  # once, for all chunks
-    grads = [gradient(weights, slice(k, min(k + size, 25))) for k in range(0, 25, size)]
-    return flatten(arrange_backward({name: sum(g[name] for g in grads) for name in weights}, config))
+    return sum(gradient(slice(k, min(k + size, 25))) for k in range(0, 25, size))
 
 
 whole = in_chunks(25)

@@ -14,6 +14,7 @@ from cormorant_np.clebsch_gordan import table
 from cormorant_np.config import Config
 from cormorant_np.data import make_batch
 from cormorant_np.model import init_params
+from cormorant_np.network.pairs import spread
 from cormorant_np.training import loop
 
 
@@ -57,6 +58,12 @@ def forget_device_tables():
     for function in [value for module in modules for value in vars(module).values() if hasattr(value, "cache_clear")]:
         if "device" in inspect.signature(function).parameters:
             function.cache_clear()
+
+
+@pytest.fixture
+def uneven():
+    """L goes up and down; in the last layer, some folded paths have a minus."""
+    return small_config(l_max=(1, 3, 2), l_max_sh=(1, 2, 3), num_frequencies=3)
 
 
 QM9 = {"message_passing_input": True, "mlp_output": True, "num_hidden": 5, "num_intermediate": 3}
@@ -114,6 +121,17 @@ def batch_of(molecules, config, dtype=np.float64):
     for row, (z, r) in enumerate(molecules):
         charges[row, : len(z)], positions[row, : len(z)] = z, r
     return make_batch(charges, positions, config, dtype)
+
+
+def by_l(features, b=0, num_atoms=None):
+    """((L+1)², C, B, N) → a list over ℓ of (2ℓ+1, C, N), as `plain` has it, of molecule b without its padding."""
+    of_b = features[:, :, b, :num_atoms]
+    return [of_b[l * l : (l + 1) ** 2] for l in range(round(len(of_b) ** 0.5))]
+
+
+def ordered(pairs, b=0, num_atoms=None):
+    """(..., B, P) → (..., N_i, N_j), as `plain` has it, of molecule b without its padding."""
+    return spread(pairs)[..., b, :num_atoms, :num_atoms].swapaxes(-1, -2)
 
 
 def random_complex(rng, *shape):

@@ -2,32 +2,12 @@
 
 import numpy as np
 import pytest
-from conftest import QM9, assert_close, couples, random_complex, random_params, small_config
+from conftest import QM9, assert_close, random_complex, random_params, small_config
 
 from cormorant_np.gradient_check import inner, random_like
 from cormorant_np.network.arrangement import OF_ALL_LAYERS, arrange_backward, arrange_forward, layer_coupling
 
 C = 2
-
-
-@pytest.fixture
-def uneven():
-    """L goes up and down; in the last layer, some folded paths have a minus."""
-    return small_config(l_max=(1, 3, 2), l_max_sh=(1, 2, 3), num_frequencies=3)
-
-
-def test_columns_are_those_counted_by_hand(uneven):
-    """2 for g, 2 (L+1) for d, and 6 for η; g and d only where the layer before has that ℓ."""
-    expected = [[2 + 6, 6], [2 + 4 + 6, 2 + 4 + 6, 6], [2 + 8 + 6, 2 + 8 + 6, 2 + 8 + 6, 8 + 6]]
-    assert [[num_edge_columns(uneven, s, l) for l in range(s + 2)] for s in range(3)] == expected
-
-
-def test_paths_are_those_of_a_loop(uneven):
-    for s, (l_in, l_sh, l_out) in enumerate([(0, 1, 1), (1, 2, 3), (3, 3, 2)]):
-        for l in range(l_out + 1):
-            pairs = [couples(l1, l2, l) for l1 in range(l_sh + 1) for l2 in range(l_in + 1)]
-            squares = [couples(l1, l2, l) for l1 in range(l_in + 1) for l2 in range(l_in + 1)]
-            assert num_paths(uneven, s, l) == sum(pairs) + sum(squares) + (l <= l_in)
 
 
 def test_the_coupling_has_the_columns_of_its_layer_and_the_precision_of_the_features(uneven):

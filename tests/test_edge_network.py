@@ -1,21 +1,15 @@
-"""(S2) with all indices, as the supplement prints it."""
+"""(S2) for unordered pairs, against `plain`, which has every ordered pair of one molecule."""
 
 import numpy as np
 import pytest
-from conftest import assert_close, cg_product, random_complex
+from conftest import assert_close, by_l, cg_product, ordered, random_complex
 
+from cormorant_np import plain
 from cormorant_np.network.edge_network import dot_products_forward, edge_network_forward
-from cormorant_np.network.pairs import spread
 from cormorant_np.rotation import random_rotation, rotate
 
 B, N, C, K = 2, 3, 2, 4
 P = N * (N + 1) // 2
-
-
-def dot(f, g):
-    """Σ_m (-1)^m F_m G_-m of one ℓ, m = -ℓ..ℓ."""
-    l = len(f) // 2
-    return sum((-1) ** m * f[l + m] * g[l - m] for m in range(-l, l + 1))
 
 
 @pytest.mark.parametrize("l_edge", [None, 0, 1, 2], ids=["first layer", "L=0", "L=1", "L=2"])
@@ -25,25 +19,18 @@ def test_new_edges_are_masked_mixtures_of_old_edges_dots_and_radial_functions(l_
     num_edge_l = 0 if l_edge is None else l_edge + 1
     edges, radial = random_complex(rng, num_edge_l, C, B, P), random_complex(rng, K, B, P)
     features, mask = random_complex(rng, (l_features + 1) ** 2, C, B, N), rng.uniform(0, 1, (C, B, P))
-    full_edges, full_radial, full_mask = spread(edges), spread(radial), spread(mask)
-
-    def concatenation(l, b, i, j):
-        g = [full_edges[l, c, b, j, i] for c in range(C)] if l < num_edge_l else []
-        d = [
-            dot(features[k * k : (k + 1) ** 2, c, b, i], features[k * k : (k + 1) ** 2, c, b, j])
-            for k in range(l_features + 1)
-            for c in range(C)
-        ]
-        return [*g, *(d if l <= l_features else []), *full_radial[:, b, j, i]]
-
-    weights = [random_complex(rng, C, len(concatenation(l, 0, 0, 0))) for l in range(l_new + 1)]
+    columns = [
+        C * ((l < num_edge_l) + (l_features + 1) * (l <= l_features)) + K for l in range(l_new + 1)
+    ]
+    weights = [random_complex(rng, C, n) for n in columns]
     new_edges, _ = edge_network_forward(edges, features, radial, mask, *arranged(weights, num_edge_l, l_features))
 
-    expected = np.empty((l_new + 1, C, B, N, N), complex)
-    for l, c, b, i, j in np.ndindex(l_new + 1, C, B, N, N):
-        expected[l, c, b, j, i] = full_mask[c, b, j, i] * np.dot(weights[l][c], concatenation(l, b, i, j))
     assert new_edges.shape == (l_new + 1, C, B, P)
-    assert_close(spread(new_edges), expected)
+    by_name = {str(l): weight for l, weight in enumerate(weights)}
+    for b in range(B):
+        g, eta, mu = (ordered(x, b) for x in (edges, radial, mask))
+        expected, _ = plain.edge_network_forward(by_name, list(g), by_l(features, b), eta, mu)
+        assert_close(ordered(new_edges, b), np.array(expected))
 
 
 def arranged(weights, num_edge_l, l_features):
@@ -69,10 +56,10 @@ def test_dot_products_are_symmetric_and_invariant(rng):
     """Each pair has one entry: for both orders it is what the sum over m says."""
     features = random_complex(rng, 9, C, B, N)
     dots, _ = dot_products_forward(features)
-    full = spread(dots).reshape(3, C, B, N, N)
-    for l, c, b, i, j in np.ndindex(3, C, B, N, N):
-        f = features[l * l : (l + 1) ** 2, c, b]
-        np.testing.assert_allclose(full[l, c, b, j, i], dot(f[:, i], f[:, j]), rtol=1e-12, atol=1e-14)
+    for b in range(B):
+        expected = np.concatenate([plain.dot_forward(f) for f in by_l(features, b)])
+        assert_close(expected, expected.swapaxes(1, 2))
+        assert_close(ordered(dots, b), expected)
     assert_close(dot_products_forward(rotate(features, random_rotation(rng)))[0], dots)
 
 

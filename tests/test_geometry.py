@@ -1,13 +1,30 @@
-"""Pairs of atoms, one by one, with SciPy's harmonics."""
+"""Pairs of atoms, one by one, with SciPy's harmonics, and all that is known about them, against `plain`."""
 
 import numpy as np
 import pytest
-from conftest import FORMALDEHYDE, WATER, batch_of, harmonics, small_config
+from conftest import (
+    FORMALDEHYDE,
+    WATER,
+    assert_close,
+    batch_of,
+    harmonics,
+    ordered,
+    random_complex,
+    random_params,
+    small_config,
+)
 
-from cormorant_np.network.geometry import geometry_backward, geometry_forward
+from cormorant_np import plain
+from cormorant_np.network.arrangement import arrange_forward
+from cormorant_np.network.geometry import (
+    geometry_backward,
+    geometry_forward,
+    pair_functions_forward,
+    real_harmonics_forward,
+)
 from cormorant_np.network.pairs import spread
 from cormorant_np.so3_vector import parity
-from cormorant_np.spherical_harmonics import complex_sh, solid_sh
+from cormorant_np.spherical_harmonics import complex_sh, real_from_complex, solid_sh, to_real
 
 
 def formaldehyde_and_water(config):
@@ -46,6 +63,32 @@ def test_the_parity_of_rows_leads_to_the_harmonics_of_the_other_order(config):
         for b, j, i in pairs:
             actual = sign * spread(geometry.harmonics)[:, b, j, i]
             np.testing.assert_allclose(actual, direct[:, b, j, i], atol=1e-14)
+
+
+def test_functions_of_pairs_are_those_of_every_ordered_pair(config, rng):
+    """η and μ of every layer, and the real harmonics, U times the complex ones, of both orders."""
+    params, batch = random_params(config, rng), batch_of([FORMALDEHYDE, WATER], config)
+    pairs, _ = pair_functions_forward(arrange_forward(params, config), batch.charges, batch.positions, config)
+    for b, n in enumerate([4, 3]):
+        distances, expected, _ = plain.geometry_forward(batch.positions[b, :n], config)
+        for l, y in enumerate(expected):
+            real = pairs.harmonics[l * l : (l + 1) ** 2, b, :n, :n].swapaxes(1, 2)  # (m, N_i, N_j)
+            assert_close(np.tensordot(real_from_complex(l).conj().T, real, axes=1), y)
+        for s in range(config.num_layers):
+            kappa, phi, cutoff, width = (
+                params[f"layers.{s}.{name}"] for name in ("radial.kappa", "radial.phi", "edge.cutoff", "edge.width")
+            )
+            assert_close(ordered(pairs.radial[s], b, n), plain.radial_forward(kappa, phi, distances, config)[0])
+            assert_close(ordered(pairs.masks[s], b, n), plain.mask_forward(cutoff, width, distances, config)[0])
+
+
+def test_an_atom_and_itself_have_even_harmonics_only(rng):
+    y = random_complex(rng, 9, 2, 6)
+    own, all_pairs = np.einsum("mbii->mbi", real_harmonics_forward(y)), to_real(y)
+    pairs = [(j, i) for j in range(3) for i in range(j, 3)]
+    for i in range(3):
+        expected = all_pairs[:, :, pairs.index((i, i))] * np.array([1, 0, 0, 0, 1, 1, 1, 1, 1])[:, None]
+        np.testing.assert_array_equal(own[:, :, i], expected)
 
 
 def test_only_pairs_of_atoms_are_neighbours(config):

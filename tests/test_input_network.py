@@ -9,8 +9,7 @@ from cormorant_np.network.geometry import geometry_forward
 from cormorant_np.network.input_network import (
     featurize,
     filter_forward,
-    input_backward,
-    input_forward,
+    input_network_backward,
     input_network_forward,
 )
 from cormorant_np.network.pairs import spread
@@ -34,15 +33,17 @@ def test_features_are_the_one_hot_vector_times_powers_of_the_charge(species, cha
 def test_scalars_are_a_mixture_with_bias_and_padding_stays_zero(rng):
     config = small_config()
     weight, bias = random_complex(rng, 2, 9), random_complex(rng, 2)
-    atom_features = featurize(CHARGES, config, np.float64)
-    features, cache = input_forward(weight, bias, atom_features, (CHARGES > 0).astype(float))
+    atom_features, (charges, geometry) = featurize(CHARGES, config, np.float64), formaldehyde_and_water(config)
+    params = {"input.weight": weight, "input.bias": bias}
+    features, cache = input_network_forward(params, charges, geometry, config)
     expected = np.zeros((1, 2, 2, 4), complex)
     for b, i in np.argwhere(CHARGES > 0):
         expected[0, :, b, i] = weight @ atom_features[:, b, i] + bias
     assert_close(features, expected)
-    d_weight, d_bias = input_backward(np.ones_like(features), cache)
-    assert_close(d_bias, np.array([7, 7], complex))
-    assert d_weight.shape == weight.shape
+    grads, d_distances = input_network_backward(np.ones_like(features), cache)
+    assert_close(grads["input.bias"], np.array([7, 7], complex))
+    assert grads["input.weight"].shape == weight.shape
+    assert d_distances.shape == geometry.distances.shape and not d_distances.any()
 
 
 def formaldehyde_and_water(config):

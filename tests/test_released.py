@@ -102,32 +102,29 @@ def test_gradient_of_the_energy_by_positions(name):
 def test_harmonics_and_radial_functions(name):
     config, params, batch, *_ = network(name)
     data = fixture(name)
-    geometry, _ = geometry_forward(batch.charges, batch.positions, config)
-    real = directions_forward(geometry.harmonics)[:, :, 0]
+    pairs, _ = pair_functions_forward(arrange_forward(params, config), batch.charges, batch.positions, config)
     # the fixture's pairs with padding have harmonics, which its mask takes out later
-    pairs = spread(geometry.neighbours) > 0
+    neighbours = spread(pairs.geometry.neighbours) > 0
     for l in range(3):
-        harmonics = real[l * l : (l + 1) ** 2].transpose(1, 3, 2, 0) @ real_from_complex(l).conj()
-        assert_close(harmonics[pairs], data[f"mid.sph.l{l}"][pairs][:, 0], 1e-10)
-    weights = arrange_forward(params, config)
-    eta, _ = radial_forward(weights["radial.kappa"], weights["radial.phi"], geometry, config)
+        harmonics = pairs.harmonics[l * l : (l + 1) ** 2].transpose(1, 3, 2, 0) @ real_from_complex(l).conj()
+        assert_close(harmonics[neighbours], data[f"mid.sph.l{l}"][neighbours][:, 0], 1e-10)
     for s in range(config.num_layers):
-        assert_close(by_pair(eta[s]), data[f"mid.radial.{s}"], 1e-10)
+        assert_close(by_pair(pairs.radial[s]), data[f"mid.radial.{s}"], 1e-10)
 
 
 @pytest.mark.parametrize("name", WITH_INTERMEDIATES)
 def test_activations(name):
     config, params, batch, *_ = network(name)
     data = fixture(name)
-    geometry, _ = geometry_forward(batch.charges, batch.positions, config)
-    features, _ = input_network_forward(params, batch.charges, geometry, config)
+    weights = arrange_forward(params, config)
+    pairs, _ = pair_functions_forward(weights, batch.charges, batch.positions, config)
+    features, _ = input_network_forward(params, batch.charges, pairs.geometry, config)
     assert_close(by_atom(features), data["mid.input.l0"], 1e-10)
-    weights, directions = arrange_forward(params, config), directions_forward(geometry.harmonics)
-    eta, _ = radial_forward(weights["radial.kappa"], weights["radial.phi"], geometry, config)
-    masks, _ = mask_forward(weights["edge.cutoff"], weights["edge.width"], geometry, config)
-    edges = np.empty((0, config.num_channels, *geometry.distances.shape), complex)
+    edges = np.empty((0, config.num_channels, *pairs.geometry.distances.shape), complex)
     for s in range(config.num_layers):
-        edges, features, _ = model.layer_forward(weights, s, edges, features, eta[s], masks[s], directions, config)
+        edges, features, _ = model.layer_forward(
+            weights, s, edges, features, pairs.radial[s], pairs.masks[s], pairs.harmonics, config
+        )
         for l in range(len(edges)):
             assert_close(by_pair(edges[l]), data[f"mid.edge.{s}.l{l}"], 1e-10)
         for l in range(config.l_max[s] + 1):

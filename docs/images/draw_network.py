@@ -137,4 +137,4 @@ def draw(layout):
 
 if __name__ == "__main__":
     for name, layout in (("network", WIDE), ("network_narrow", NARROW)):
-        Path(__file__).with_name(f"{name}.svg").write_text(draw(layout))
+        Path(__file__).with_name(f"{name}.svg").write_text(draw(layout), encoding="utf-8")
