@@ -142,7 +142,8 @@ def predict_molecules(run_dir, molecules, forces=False, device="cpu", processes=
 
 
 def check_finite(energies, all_forces, numbers=None):
-    """A `UserError` that names the first molecule, from 0, whose energy or forces (each may be None) are not finite."""
+    """A `UserError` that names the first molecule, from 0, whose energy or forces are not finite; forces may be None."""
+    all_forces = [None] * len(energies) if all_forces is None else all_forces
     for k, (energy, forces) in enumerate(zip(energies, all_forces, strict=True)):
         if not (np.isfinite(energy) and (forces is None or np.isfinite(forces).all())):
             number = k if numbers is None else int(numbers[k])

@@ -18,7 +18,6 @@ from cormorant_np.network.parameters import layout
 from cormorant_np.training.loss import Targets
 from cormorant_np.training.settings import network
 
-
 BYTES_OF_A_PARAMETER = 40
 """Of the parameter, its gradient, its average and three numbers of the optimiser, with the copies of a step."""
 

@@ -63,7 +63,7 @@ def summarise(run_dir, **changes):
     indices, has_forces = problem.splits["test"], problem.dataset.forces is not None
     with workers(settings.threads, settings.device) as pool:
         energies, forces = predict_frames(params, problem, indices, pool, has_forces)
-    check_finite(energies, [None] * len(energies) if forces is None else forces, indices)
+    check_finite(energies, forces, indices)
     log = run_directory.read_log(run_dir / "log.jsonl")
     if not log:
         raise UserError(f"{run_dir / 'log.jsonl'} has no whole row: --resume with more --epochs writes new ones.")
@@ -107,8 +107,8 @@ def run_errors(run_dir, split="test", device=None, threads=None):
         raise UserError(f"The run in {run_dir} has no {split} molecules.")
     with workers(settings.threads, settings.device) as pool:
         energies, forces = frame_errors(params, problem, indices, pool, problem.dataset.forces is not None)
-    if not np.isfinite(energies).all() or (forces is not None and not np.isfinite(forces).all()):
-        raise UserError(f"The predictions of the run in {run_dir} are not finite: the network has exploded.")
+    by_molecule = None if forces is None else np.split(forces, np.cumsum(problem.num_atoms[indices])[:-1])
+    check_finite(energies, by_molecule, indices)
     what = settings.target if settings.is_qm9 else "energy"
     result = {"split": split, "what": what, "num_molecules": len(indices), "unit": problem.dataset.unit}
     result |= mae_and_rmse("energy", energies)
