@@ -25,16 +25,17 @@ from tqdm import tqdm
 
 from cormorant_np import data
 from cormorant_np.backend import array_counts, check_device, choose_device, synchronise, to_device
-from cormorant_np.config import Config
+from cormorant_np.config import LIMITS, Config
 from cormorant_np.errors import UserError, run_command
 from cormorant_np.network.parameters import flatten, init_params, layout, unflatten
 from cormorant_np.training import loop
 from cormorant_np.training.loss import Targets
 from cormorant_np.training.operations import count_operations, matrix_product_peak
 from cormorant_np.training.optimizer import amsgrad_step, init_state
+from cormorant_np.training.options import path, threads, whole_number
 from cormorant_np.training.parallel import loss_and_gradient, predict, predict_with_forces, workers
 from cormorant_np.training.plots import plot_scaling
-from cormorant_np.training.problem import epoch_batches, prepare
+from cormorant_np.training.problem import check_size, epoch_batches, prepare
 from cormorant_np.training.settings import new_settings
 
 CHARGES = {
@@ -257,8 +258,8 @@ def compare(options, rounds=5):
     for _ in tqdm(range(rounds), desc="rounds", disable=None):
         with workers(options.threads, options.device) as pool:
             ours.append(median(milliseconds(step, pool, options.repeats)))
-        result = subprocess.run(options.vs, shell=True, capture_output=True, text=True)
-        match = re.search(r"step_ms\W+([\d.]+)", result.stdout)
+        result = subprocess.run(options.vs, shell=True, capture_output=True, text=True, errors="replace")
+        match = re.search(r"step_ms\W+([0-9]*\.?[0-9]+)(?![0-9.])", result.stdout)
         if result.returncode or not match:
             raise UserError(f"The command of --vs must print step_ms and a number, not {result.stdout[-99:]!r}.")
         theirs.append(float(match[1]))
@@ -318,23 +319,26 @@ def main(arguments=None):
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--molecule", choices=list(CHARGES), default="ethanol")
-    parser.add_argument("--atoms", type=int, help="any number of atoms instead of a molecule's")
-    parser.add_argument("--batch-size", type=int, default=25)
-    parser.add_argument("--num-channels", "--channels", type=int, default=16)
-    parser.add_argument("--l-max", type=int, default=3)
+    parser.add_argument("--atoms", type=whole_number(1, 2000), help="any number of atoms instead of a molecule's")
+    parser.add_argument("--batch-size", type=whole_number(1, 100_000), default=25)
+    parser.add_argument("--num-channels", "--channels", type=whole_number(*LIMITS["num_channels"]), default=16)
+    parser.add_argument("--l-max", type=whole_number(*LIMITS["l_max"]), default=3)
     parser.add_argument("--dtype", choices=["float32", "float64"], default="float32")
     parser.add_argument("--device", choices=["cpu", "gpu", "auto"], default="cpu")
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--repeats", type=int, default=20)
+    parser.add_argument("--threads", type=threads, default=2)
+    parser.add_argument("--repeats", type=whole_number(1, 1_000_000), default=20)
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument("--vs", metavar="COMMAND", help="time a command that prints step_ms, in turns with ours")
     parser.add_argument("--forces", action="store_true", help="with --vs: a step that learns forces too")
     parser.add_argument("--scaling", action="store_true", help="vary atoms, channels, l_max, batch and threads")
-    parser.add_argument("--out", default=".", help="folder for the plot of --scaling")
+    parser.add_argument("--out", type=path, default=".", help="folder for the plot of --scaling")
     options = parser.parse_args(arguments)
     options.device = choose_device(options.device)
-    if options.vs or options.scaling:
-        print(json.dumps(compare(options) if options.vs else scaling(options)))
+    if options.vs is not None and options.scaling:
+        raise UserError("--vs and --scaling are two benchmarks: give one of them.")
+    check_size(network(options))
+    if options.vs is not None or options.scaling:
+        print(json.dumps(compare(options) if options.vs is not None else scaling(options)))
         return 0
     result = measure(options)
     print(json.dumps(result) if options.json else report(result))

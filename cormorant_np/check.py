@@ -15,15 +15,22 @@ from threadpoolctl import threadpool_limits
 
 from cormorant_np import data
 from cormorant_np.backend import check_device, choose_device
-from cormorant_np.config import CONVENTIONS, Config
+from cormorant_np.config import CONVENTIONS, LIMITS, Config
 from cormorant_np.errors import UserError, run_command
 from cormorant_np.exactness import report
 from cormorant_np.model import init_params
 from cormorant_np.training import plots, run_directory
-from cormorant_np.training.gain import format_table, parse_gain, tune_gain
+from cormorant_np.training.gain import format_table, tune_gain
+from cormorant_np.training.options import gain, path, seed, whole_number
+from cormorant_np.training.prediction import find_run
+from cormorant_np.training.problem import check_size
 from cormorant_np.training.settings import by_layer
 
 PRESETS = {"md17": Config.md17, "qm9": Config.qm9}
+SIZES = {"num_channels": (16, "n_c"), "num_layers": (4, "S"), "l_max": (3, "L of every layer")}
+OF_A_NETWORK = ("preset", "convention", "gain", *SIZES)
+"""Options that are fixed in a run."""
+
 NUM_MOLECULES = 3
 
 
@@ -34,18 +41,18 @@ def build_parser():
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
-    add("--preset", choices=list(PRESETS), default="md17", help="the paper's network for this data set; default md17")
+    add("--preset", choices=list(PRESETS), help="the paper's network for this data set; default md17")
     add("--convention", choices=list(CONVENTIONS), help="default supplement; see docs/differences.md")
-    add("--gain", type=parse_gain, help="g of section 1.6, or auto to tune it and print the table")
-    add("--num-channels", type=int, default=16, help="n_c; default 16")
-    add("--num-layers", type=int, default=4, help="S; default 4")
-    add("--l-max", type=int, default=3, help="L of every layer; default 3")
-    add("--run-dir", type=Path, help="check the best model of this run")
-    add("--molecules", type=Path, help=f"an .xyz file; its first {NUM_MOLECULES} molecules are used")
+    add("--gain", type=gain, help="g of section 1.6, or auto to tune it and print the table")
+    for name, (default, what) in SIZES.items():
+        parse = whole_number(*LIMITS[name])
+        add(f"--{name.replace('_', '-')}", type=parse, help=f"{what}; default {default}")
+    add("--run-dir", type=path, help="check the best model of this run")
+    add("--molecules", type=path, help=f"an .xyz file; its first {NUM_MOLECULES} molecules are used")
     add("--device", choices=["cpu", "gpu", "auto"], default="cpu", help="where the network runs; default cpu")
-    add("--seed", type=int, default=0, help="of weights, directions and rotations; default 0")
+    add("--seed", type=seed, default=0, help="of weights, directions and rotations; default 0")
     add("--json", action="store_true", help="print one JSON object")
-    add("--out", type=Path, help="a directory for covariance_errors.png and activation_means.png")
+    add("--out", type=path, help="a directory for covariance_errors.png and activation_means.png")
     return parser
 
 
@@ -58,9 +65,10 @@ def main(arguments=None):
     with threadpool_limits(limits=1, user_api="blas"):  # for matrices as small as these, more threads are slower
         result = report(params, batch, config, rng, device)
     if options.out:
-        options.out.mkdir(parents=True, exist_ok=True)
-        plots.plot_covariance_errors(options.out / "covariance_errors.png", result["covariance"])
-        plots.plot_activation_means(options.out / "activation_means.png", result["mean_activations"])
+        out = Path(options.out)
+        out.mkdir(parents=True, exist_ok=True)
+        plots.plot_covariance_errors(out / "covariance_errors.png", result["covariance"])
+        plots.plot_activation_means(out / "activation_means.png", result["mean_activations"])
     if options.json:
         content = {"config": dataclasses.asdict(config), "gain_table": table, **result}
         print(json.dumps(content, default=np.ndarray.tolist))
@@ -75,21 +83,21 @@ def random_network(options, rng):
     charges, positions = (
         read_molecules(options.molecules) if options.molecules else sample_molecules(data.load("sample"))
     )
-    preset = PRESETS[options.preset]
-    config = preset(
-        convention=options.convention or "supplement",
-        num_channels=options.num_channels,
-        l_max=by_layer(options.l_max, options.num_layers, options.preset == "qm9"),
-        l_max_sh=by_layer(options.l_max, options.num_layers, options.preset == "qm9"),
-    )
+    name = options.preset or "md17"
+    given = {size: getattr(options, size) for size in SIZES}
+    sizes = {size: default if given[size] is None else given[size] for size, (default, _) in SIZES.items()}
+    l_max = by_layer(sizes["l_max"], sizes["num_layers"], name == "qm9")
+    convention = options.convention or "supplement"
+    config = PRESETS[name](convention=convention, num_channels=sizes["num_channels"], l_max=l_max, l_max_sh=l_max)
     if options.molecules:
         species = sorted({int(z) for z in np.unique(charges)} - {0})
         config = dataclasses.replace(config, species=species, charge_scale=max(species))
+    check_size(config)
     batch = data.make_batch(charges, positions, config, np.float64)
     table = None
     if options.gain == "auto":
-        gain, table = tune_gain(config, batch, rng)
-        config = dataclasses.replace(config, gain=gain)
+        tuned, table = tune_gain(config, batch, rng)
+        config = dataclasses.replace(config, gain=tuned)
     elif options.gain is not None:
         config = dataclasses.replace(config, gain=options.gain)
     return config, init_params(config, rng, np.float64), batch, table
@@ -97,17 +105,18 @@ def random_network(options, rng):
 
 def trained_network(options):
     """The network of a run with its best parameters."""
-    if options.convention or options.gain:
-        raise UserError("--convention and --gain are fixed in a run: leave them out, or leave out --run-dir.")
-    content = run_directory.read_json(options.run_dir / "config.json")
-    config, settings = Config(**content["network"]), content["settings"]
-    params = run_directory.load_arrays(options.run_dir / "best.npz")
+    given = [f"--{name.replace('_', '-')}" for name in OF_A_NETWORK if getattr(options, name) is not None]
+    if given:
+        raise UserError(f"{' and '.join(given)} cannot be given with --run-dir, whose network is fixed: leave one out.")
+    run_dir = find_run(options.run_dir)
+    run = run_directory.read_config(run_dir)
+    config, settings, params = run.config, run.settings, run_directory.read_best(run_dir, run)
     params = {name: p.astype(np.result_type(p.dtype, np.float64)) for name, p in params.items()}
     if options.molecules:
         molecules = read_molecules(options.molecules)
     else:
         names = ("dataset", "molecule", "data_dir", "data_file")
-        molecules = sample_molecules(data.load(*(settings[name] for name in names)))
+        molecules = sample_molecules(data.load(*(getattr(settings, name) for name in names)))
     return config, params, data.make_batch(*molecules, config, np.float64), None
 
 

@@ -1,5 +1,6 @@
 """The network's hyperparameters, and the points where the supplement and the released code differ."""
 
+import math
 from dataclasses import dataclass
 
 from cormorant_np.errors import UserError
@@ -9,6 +10,19 @@ CUTOFF, WIDTH = 1.73, 0.2
 
 MIN_WIDTH = 1e-3
 """In Å: the smallest |w| of a mask with `clamp_cutoffs`."""
+
+LIMITS = {
+    "species": (1, 118),
+    "num_channels": (1, 4096),
+    "num_layers": (1, 100),
+    "l_max": (0, 20),
+    "l_max_sh": (0, 20),
+    "max_power": (0, 64),
+    "num_frequencies": (1, 1024),
+    "num_hidden": (1, 2**16),
+    "num_intermediate": (1, 2**16),
+}
+"""The smallest and the largest whole number that a field may be, or have in it."""
 
 CONVENTIONS = {
     "supplement": {
@@ -102,12 +116,18 @@ class Config:
             raise UserError(
                 f"l_max and l_max_sh need one number for each layer, not {len(self.l_max)} and {len(self.l_max_sh)}."
             )
-        if min(self.l_max + self.l_max_sh) < 0 or self.num_channels < 1:
-            raise UserError("l_max and l_max_sh must not be negative, and num_channels must be at least 1.")
-        if len(set(self.species)) != len(self.species) or not self.species or min(self.species) < 1:
+        sizes = {name: getattr(self, name) for name in LIMITS if name != "num_layers"} | {"num_layers": len(self.l_max)}
+        for name, value in sizes.items():
+            check_whole_numbers(name, value, LIMITS[name])
+        if len(set(self.species)) != len(self.species) or not self.species:
             raise UserError(f"species must be different positive charges, not {self.species}.")
-        if self.max_power < 0 or self.num_frequencies < 1:
-            raise UserError("max_power must not be negative, and num_frequencies must be at least 1.")
+        if sorted(map(str, self.vertex_order)) != sorted(CONVENTIONS["supplement"]["vertex_order"]):
+            raise UserError(f"vertex_order must be aggregate, square and identity, ordered, not {self.vertex_order}.")
+        for name in ("charge_scale", "gain"):
+            if not 0 < getattr(self, name) < math.inf:
+                raise UserError(f"{name} must be a positive number, not {getattr(self, name)}.")
+        if not 0 <= self.negative_slope <= 1:
+            raise UserError(f"negative_slope must be from 0 to 1, not {self.negative_slope}.")
 
     @classmethod
     def md17(
@@ -168,6 +188,15 @@ class Config:
     def layer_l_max(self, s):
         """L of the activations F^s that enter layer s: the input has scalars alone."""
         return self.l_max[s - 1] if s > 0 else 0
+
+
+def check_whole_numbers(name, value, limits):
+    """A `UserError` that names a field, unless its value, or each in its tuple, is a whole number within the limits."""
+    least, most = limits
+    for number in value if isinstance(value, tuple) else (value,):
+        if isinstance(number, bool) or not hasattr(number, "__index__") or not least <= number <= most:
+            shown = str(number)[:40]
+            raise UserError(f"{name} must be a whole number from {least} to {most}, not {shown}.")
 
 
 def _fields_of(convention):

@@ -12,6 +12,7 @@ from tqdm import tqdm
 
 from cormorant_np.backend import choose_device
 from cormorant_np.errors import UserError, run_command
+from cormorant_np.training.options import path, positive_number, seed, whole_number
 from cormorant_np.training.plots import plot_total_energy
 
 FRICTION_PER_FS = 0.01
@@ -114,24 +115,21 @@ def build_parser():
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
-    add("molecule", help="a file that ASE reads, in Å; its first molecule is used")
-    add("--run-dir", required=True, help="directory of a run of cormorant_np.train, or a model's name, such as ethanol")
-    add("--steps", type=int, default=2000, help="default 2000")
-    add("--timestep", type=float, default=0.5, help="in fs; default 0.5")
-    add("--temperature", type=float, default=300, help="in K; default 300")
+    add("molecule", type=path, help="a file that ASE reads, in Å; its first molecule is used")
+    add("--run-dir", type=path, required=True, help="a run of train, or a model's name: ethanol")
+    add("--steps", type=whole_number(1), default=2000, help="default 2000")
+    add("--timestep", type=positive_number, default=0.5, help="in fs; default 0.5")
+    add("--temperature", type=positive_number, default=300, help="in K; default 300")
     add("--thermostat", action="store_true", help="Langevin dynamics at this temperature")
-    add("--interval", type=int, default=10, help="steps from frame to frame; default 10")
-    add("--out", type=Path, help="the trajectory; default NAME-dynamics.traj in the working directory")
-    add("--seed", type=int, default=0, help="of the velocities and the thermostat; default 0")
+    add("--interval", type=whole_number(1), default=10, help="steps from frame to frame; default 10")
+    add("--out", type=path, help="the trajectory; default NAME-dynamics.traj in the working directory")
+    add("--seed", type=seed, default=0, help="of the velocities and the thermostat; default 0")
     add("--device", choices=["cpu", "gpu", "auto"], default="cpu")
     return parser
 
 
 def main(arguments=None):
     options = build_parser().parse_args(arguments)
-    for name in ("steps", "timestep", "temperature", "interval"):
-        if not getattr(options, name) > 0:
-            raise UserError(f"--{name} must be positive, not {getattr(options, name)}.")
     atoms = read_molecule(options.molecule)
     from ase import units
     from ase.io.trajectory import Trajectory
@@ -142,7 +140,7 @@ def main(arguments=None):
     rng = np.random.default_rng(options.seed)
     set_off(atoms, options.temperature, rng)
     dynamics = integrator(atoms, options.timestep, options.temperature, options.thermostat, rng)
-    out = options.out or Path(f"{Path(options.molecule).stem}-dynamics.traj")
+    out = Path(options.out or f"{Path(options.molecule).stem}-dynamics.traj")
     with Trajectory(out, "w", atoms) as trajectory:
         energies = run(atoms, dynamics, options.steps, options.interval, trajectory)
     between = options.interval * options.timestep

@@ -5,18 +5,19 @@ import json
 
 from cormorant_np.backend import choose_device
 from cormorant_np.errors import run_command
+from cormorant_np.training.options import path, threads
 from cormorant_np.training.reporting import with_mev
 from cormorant_np.training.results import file_errors, run_errors
 
 
 def main(arguments=None):
     parser = argparse.ArgumentParser(prog="python -m cormorant_np.evaluate", description=__doc__)
-    parser.add_argument("--run-dir", required=True, help="directory of a run of cormorant_np.train, or a model's name")
+    parser.add_argument("--run-dir", type=path, required=True, help="a run of train, or a model's name: ethanol")
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--split", choices=["train", "valid", "test"], default="test", help="part of the run's data")
-    what.add_argument("--data-file", help="a file of your own instead, with energies and maybe forces")
+    what.add_argument("--data-file", type=path, help="a file of your own instead, with energies and maybe forces")
     parser.add_argument("--device", choices=["cpu", "gpu", "auto"], help="default: as in training")
-    parser.add_argument("--threads", type=int, help="default: as in training")
+    parser.add_argument("--threads", type=threads, help="default: as in training")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     options = parser.parse_args(arguments)
     device = choose_device(options.device)

@@ -13,8 +13,9 @@ from cormorant_np.backend import choose_device
 from cormorant_np.data.units import energy_factor
 from cormorant_np.data.writing import WRITERS
 from cormorant_np.errors import UserError, run_command
+from cormorant_np.files import replace_file
+from cormorant_np.training.options import path, threads
 from cormorant_np.training.prediction import load_network, predict_molecules
-from cormorant_np.training.run_directory import replace_file
 
 
 def main(arguments=None):
@@ -23,14 +24,14 @@ def main(arguments=None):
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("molecules", help="a file with any number of molecules, in Å, see docs/data.md")
-    parser.add_argument("--run-dir", required=True, help="directory of a run of cormorant_np.train, or a model's name")
+    parser.add_argument("molecules", type=path, help="a file with any number of molecules, in Å, see docs/data.md")
+    parser.add_argument("--run-dir", type=path, required=True, help="a run of train, or a model's name: ethanol")
     parser.add_argument("--forces", action="store_true", help="predict forces too")
-    parser.add_argument("--out", type=Path, help=f"the file to write, {', '.join(WRITERS)}; default: print .xyz")
+    parser.add_argument("--out", type=path, help=f"the file to write, {', '.join(WRITERS)}; default: print .xyz")
     parser.add_argument("--device", choices=["cpu", "gpu", "auto"], default="cpu")
-    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--threads", type=threads, default=2)
     options = parser.parse_args(arguments)
-    suffix = options.out.suffix.lower() if options.out else ".xyz"
+    suffix = Path(options.out).suffix.lower() if options.out else ".xyz"
     if suffix not in WRITERS:
         raise UserError(f"--out {options.out} must end in one of {', '.join(WRITERS)}.")
     frames, device = data.read_frames(options.molecules), choose_device(options.device)
@@ -45,9 +46,9 @@ def main(arguments=None):
     text = io.StringIO()
     WRITERS[suffix](text, frames, energies, forces)
     if options.out:
-        replace_file(options.out, text.getvalue().encode())
+        replace_file(options.out, text.getvalue().encode("utf-8"))
     else:
-        sys.stdout.write(text.getvalue())
+        print(text.getvalue(), end="")
     return 0
 
 

@@ -6,19 +6,22 @@ Without arguments, a short run on the bundled sample (ethanol, 3000 training fra
 
 import argparse
 import dataclasses
+import signal
 from pathlib import Path
 
 from cormorant_np.backend import choose_device
 from cormorant_np.data import describe_targets
-from cormorant_np.errors import UserError, run_command
+from cormorant_np.errors import Stopped, UserError, run_command
+from cormorant_np.files import folder_for_one
 from cormorant_np.training.loop import train
-from cormorant_np.training.options import add_options, read_config
+from cormorant_np.training.options import PATHS, add_options, path, read_config
 from cormorant_np.training.reporting import with_mev
 from cormorant_np.training.results import summarise
 from cormorant_np.training.run_directory import read_run, read_settings
 from cormorant_np.training.settings import PROTOCOLS, default_run_dir, new_settings
 
-MAY_CHANGE = ("epochs", "lr", "lr_final", "threads", "device", "data_dir", "data_file", "valid_file", "test_file")
+MAY_CHANGE = ("epochs", "lr", "lr_final", "save_every", "threads", "device")
+MAY_CHANGE += ("data_dir", "data_file", "valid_file", "test_file")
 """Settings that --resume may change."""
 
 
@@ -31,10 +34,10 @@ def build_parser():
         argument_default=argparse.SUPPRESS,
     )
     add = parser.add_argument
-    add("--run-dir", help="where the run is written; default runs/DATASET-MOLECULE or runs/DATASET-TARGET")
+    add("--run-dir", type=path, help="where the run is written; default runs/DATASET-MOLECULE or runs/DATASET-TARGET")
     add("--resume", action="store_true", help="go on with the run in --run-dir")
     add("--protocol", choices=list(PROTOCOLS), help="defaults of the training: the paper's, or with forces")
-    add("--config", help="a JSON file of any of the settings below, such as a run's config.json; options count more")
+    add("--config", type=path, help="a JSON file of settings, such as a run's config.json; options count more")
     add_options(parser)
     return parser
 
@@ -58,9 +61,41 @@ def resumed_settings(run_dir, given):
             raise UserError(
                 f"The run in {run_dir} has {option} {stored[name]}, which --resume cannot change to {value}."
             )
-        if name not in ("threads", "device"):
+        if name not in ("threads", "device", "save_every"):
             print(f"{option} is {value} from now on; it was {stored[name]}.")
     return dataclasses.replace(settings, **changes)
+
+
+def check_options(given, dataset):
+    """A `UserError` that names an option which the data make meaningless."""
+    if "target" in given and not dataset.startswith("qm9"):
+        raise UserError(f"--target is for QM9, but the data are --dataset {dataset}: leave it out.")
+    if "molecule" in given and (dataset.startswith("qm9") or dataset == "file" or "data_file" in given):
+        data = "a file of your own" if "data_file" in given else f"--dataset {dataset}"
+        raise UserError(f"--molecule is for MD17 and rMD17, but the data are {data}: leave it out.")
+
+
+def train_and_test(settings, run_dir, resume):
+    """Train, then test the best model; the result, or None if Ctrl-C has stopped the training after a step.
+
+    Raises
+    ------
+    Stopped
+        If a signal has come at another moment; it says how to go on.
+    """
+    with folder_for_one(run_dir):
+        try:
+            if train(settings, run_dir, resume):
+                return summarise(run_dir, **{name: getattr(settings, name) for name in MAY_CHANGE})
+        except KeyboardInterrupt as error:
+            begun = (run_dir / "config.json").exists()
+            said = f"Stopped and saved; {go_on(run_dir)}" if begun else "Stopped before the training began."
+            raise Stopped(getattr(error, "signum", signal.SIGINT), said) from None
+    return None
+
+
+def go_on(run_dir):
+    return f"go on with: python -m cormorant_np.train --run-dir {run_dir} --resume"
 
 
 def main(arguments=None):
@@ -68,10 +103,11 @@ def main(arguments=None):
     if given.get("target") == "help":
         print(describe_targets())
         return 0
+    options = given
     if "config" in given:
         given = {**read_config(given.pop("config")), **given}
-    for name in ("data_file", "valid_file", "test_file", "reference_energies"):
-        if name in given:
+    for name in PATHS:
+        if given.get(name) is not None and name != "data_dir":
             given[name] = str(Path(given[name]).resolve())
     if "device" in given:
         given["device"] = choose_device(given["device"])
@@ -80,12 +116,14 @@ def main(arguments=None):
     if resume and protocol:
         raise UserError("--resume goes on as the run was begun: leave out --protocol.")
     settings = resumed_settings(run_dir, given) if resume else new_settings(given, protocol)
+    if not resume:
+        check_options(options, settings.dataset)
     if settings.dataset == "sample":
         print("A short run on the bundled sample; --dataset md17 and --protocol paper do what the paper did.")
-    if not train(settings, run_dir, resume):
-        print(f"Stopped and saved; go on with: python -m cormorant_np.train --run-dir {run_dir} --resume")
+    result = train_and_test(settings, run_dir, resume)
+    if result is None:
+        print(f"Stopped and saved; {go_on(run_dir)}")
         return 130
-    result = summarise(run_dir, **{name: getattr(settings, name) for name in MAY_CHANGE})
     unit = result["unit"]
     print(f"test MAE {with_mev(result['test_mae'], unit)}, RMSE {with_mev(result['test_rmse'], unit)}")
     if "test_force_mae" in result:

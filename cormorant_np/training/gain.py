@@ -12,25 +12,6 @@ SEARCH = (0.1, 1000.0)
 STEPS = 12
 
 
-def parse_gain(text):
-    """The value of the option --gain, a positive number or "auto".
-
-    Raises
-    ------
-    UserError
-        If it is neither.
-    """
-    if text == "auto":
-        return text
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0.0
-    if not 0 < value < np.inf:
-        raise UserError(f"--gain must be a positive number or auto, not {text}.")
-    return value
-
-
 def tune_gain(config, batch, rng):
     """Find the gain at which activations are of order one on a mini-batch (section 1.6).
 

@@ -7,57 +7,37 @@ import signal
 import time
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 from tqdm import tqdm
 
 from cormorant_np import data
-from cormorant_np.backend import get_array_module, out_of_memory_advice, to_device, to_host
+from cormorant_np.backend import get_array_module, out_of_memory_advice, to_host
 from cormorant_np.errors import UserError
-from cormorant_np.network.parameters import flatten, init_params, layout, unflatten
+from cormorant_np.network.parameters import layout, unflatten
 from cormorant_np.training import run_directory
+from cormorant_np.training.checkpoint import (
+    check_finite,
+    check_room_for_run,
+    explosion,
+    is_finite,
+    load_checkpoint,
+    save_checkpoint,
+    start,
+)
 from cormorant_np.training.gain import format_table, tune_gain
-from cormorant_np.training.optimizer import State, amsgrad_step, init_state
+from cormorant_np.training.optimizer import amsgrad_step
 from cormorant_np.training.parallel import loss_and_gradient, workers
 from cormorant_np.training.prediction import frame_errors
 from cormorant_np.training.problem import epoch_batches, minibatch, mirrored, prepare, with_force_weight
 from cormorant_np.training.reporting import describe, log_line
 
-
-class RunState(NamedTuple):
-    """Where a run stands, all that its continuation needs.
-
-    vector, optimizer : the parameters, flattened, and the optimiser's `State`
-    epoch, step : finished epochs, and finished steps in the present one
-    average : the averaged parameters, see `averaged`
-    error_sums : Σ |error| of the present epoch's energies and, if they are learned, force components, so far; scaled
-        like the targets, on the device
-    seconds : time spent in the present epoch
-    best_loss, best_epoch : the smallest validation loss so far, and after how many epochs it was
-    """
-
-    vector: np.ndarray
-    optimizer: State
-    average: np.ndarray
-    epoch: int
-    step: int
-    error_sums: np.ndarray
-    seconds: float
-    best_loss: float
-    best_epoch: int
-
-
-def start(settings, problem):
-    """The state before the first step."""
-    params = init_params(problem.config, np.random.default_rng(settings.seed), np.dtype(settings.dtype))
-    vector = to_device(flatten(params), settings.device)
-    zeros = get_array_module(vector).zeros(2 if settings.force_weight else 1, dtype=vector.dtype)
-    return RunState(vector, init_state(vector), vector, 0, 0, zeros, 0.0, np.inf, 0)
+STEPS_BETWEEN_CHECKS = 100
+"""Training steps after which the errors are looked at, which waits for a GPU: are they still finite?"""
 
 
 def train(settings, run_dir, resume=False):
-    """Train to the last epoch, or until Ctrl-C; test the best model; write everything into `run_dir`.
+    """Train to the last epoch, or until Ctrl-C or its like; keep the best model; write everything into `run_dir`.
 
     Parameters
     ----------
@@ -68,39 +48,85 @@ def train(settings, run_dir, resume=False):
     Returns
     -------
     bool
-        Whether the run has come to its end; False if it was interrupted, and can be resumed.
+        Whether the run has come to its end; False if Ctrl-C has stopped it after a step.
+
+    Raises
+    ------
+    KeyboardInterrupt
+        If another signal has stopped it, or Ctrl-C beyond the steps, as in a validation: what was reached is saved.
     """
     run_dir = Path(run_dir)
-    if resume:
-        problem = prepare(settings, run_directory.read_run(run_dir))
-        state = load_checkpoint(run_dir, settings.device)
-        run_directory.truncate_log(run_dir / "log.jsonl", state.epoch)
-        run_directory.write_settings(run_dir, settings)
-    else:
-        problem = prepare(settings)
-        settings = with_force_weight(settings, problem.dataset)
-        if settings.gain == "auto":
-            settings, problem = with_tuned_gain(settings, problem)
-        state = start(settings, problem)
-        create(run_dir, settings, problem)
-        save_checkpoint(run_dir, state, settings, problem.config)
+    settings, problem, state = resumed(settings, run_dir) if resume else begun(settings, run_dir)
     num_steps = steps_of_epoch(problem, settings)
     print(describe(settings, problem, run_dir), flush=True)
 
     advice = f"start again in another --run-dir with --batch-size {max(1, settings.batch_size // 2)}"
     total, done = settings.epochs * num_steps, state.epoch * num_steps + state.step
     bar = tqdm(total=total, initial=done, unit="step", disable=None, dynamic_ncols=True)
-    pool_of_workers = workers(settings.threads, settings.device)
-    with pool_of_workers as pool, interruptible() as interrupted, bar, out_of_memory_advice(advice):
-        while not has_ended(state, settings):
-            for indices in epoch_batches(problem, settings, state.epoch)[state.step :]:
-                state = train_step(state, indices, problem, settings, pool)
-                bar.update()
-                if interrupted():
-                    save_checkpoint(run_dir, state, settings, problem.config)
-                    return False
-            state = end_epoch(state, problem, settings, run_dir, pool)
+    pool_of_workers, saved = workers(settings.threads, settings.device), time.monotonic()
+    try:
+        with pool_of_workers as pool, bar, out_of_memory_advice(advice):
+            while not has_ended(state, settings):
+                with interruptible() as interrupted:
+                    for indices in epoch_batches(problem, settings, state.epoch)[state.step :]:
+                        state = train_step(state, indices, problem, settings, pool)
+                        bar.update()
+                        is_due = time.monotonic() - saved > 60 * settings.save_every
+                        if interrupted() or is_due:
+                            save_checkpoint(run_dir, state, settings, problem.config)
+                            saved = time.monotonic()
+                        if interrupted():
+                            return False
+                        if state.step % STEPS_BETWEEN_CHECKS == 0 and not is_finite(state.error_sums):
+                            raise explosion(state, run_dir, settings.lr)
+                state = end_epoch(state, problem, settings, run_dir, pool)
+                saved = time.monotonic()
+    except (KeyboardInterrupt, BrokenPipeError):
+        save_checkpoint(run_dir, state, settings, problem.config)
+        raise
     return True
+
+
+def begun(settings, run_dir):
+    """Settings, problem and state of a new run, whose directory is made.
+
+    Raises
+    ------
+    UserError
+        If there is a run in it already, or the disk has no room for it.
+    """
+    check_is_new(run_dir)
+    problem = prepare(settings)
+    settings = with_force_weight(settings, problem.dataset)
+    if settings.gain == "auto":
+        settings, problem = with_tuned_gain(settings, problem)
+    state = start(settings, problem)
+    create(run_dir, settings, problem, state)
+    return settings, problem, state
+
+
+def resumed(settings, run_dir):
+    """Settings, problem and state of a run that goes on; says what was lost of its files.
+
+    Raises
+    ------
+    UserError
+        If its files are missing or damaged, or it has more epochs already.
+    """
+    problem = prepare(settings, run_directory.read_run(run_dir))
+    state, notice = load_checkpoint(run_dir, settings, problem.config)
+    num_steps = steps_of_epoch(problem, settings)
+    if state.epoch * num_steps + state.step != state.optimizer.step or state.step > num_steps:
+        raise UserError(f"The checkpoint in {run_dir} is damaged, or of another run: {run_directory.OTHER}.")
+    if state.epoch + (state.step > 0) > settings.epochs:
+        done = f"{state.epoch} epochs" + f" and {state.step} steps" * (state.step > 0)
+        raise UserError(f"The run in {run_dir} has {done} already: --epochs {settings.epochs} cannot shorten it.")
+    check_room_for_run(run_dir, state, problem)
+    for said in (notice, run_directory.truncate_log(run_dir / "log.jsonl", state.epoch)):
+        if said:
+            print(said)
+    run_directory.write_settings(run_dir, settings)
+    return settings, problem, state
 
 
 def has_ended(state, settings):
@@ -175,11 +201,7 @@ def end_epoch(state, problem, settings, run_dir, pool):
     began = time.perf_counter()
     params = unflatten(state.average, layout(problem.config))
     errors = training_errors(state, problem)
-    if not all(map(math.isfinite, errors.values())):
-        raise UserError(
-            f"The training error is not finite any more in epoch {state.epoch + 1}: this is the instability of section "
-            f"2.1; start again with a smaller --lr or --gain. The checkpoint in {run_dir} is that of the epoch before."
-        )
+    check_finite(state, run_dir, settings.lr)
     errors |= validation_errors(params, problem, settings, pool) or {
         "valid_mae": errors["train_mae"],
         "valid_loss": (errors["train_mae"] / problem.scale) ** 2,
@@ -219,17 +241,28 @@ def validation_errors(params, problem, settings, pool):
     return errors | {"valid_loss": float(loss)}
 
 
-def create(run_dir, settings, problem):
-    """Make the run directory, with its settings and splits.
+def check_is_new(run_dir):
+    """A `UserError` if there is a run in a directory already."""
+    if (run_dir / "config.json").exists():
+        raise UserError(f"There is a run in {run_dir} already: add --resume to go on, or choose another --run-dir.")
+    for name in ("best.npz", "log.jsonl"):
+        if (run_dir / name).exists():
+            raise UserError(f"{run_dir} has a {name}, but no config.json: choose another --run-dir.")
+
+
+def create(run_dir, settings, problem, state):
+    """Make the run directory, with its splits, first checkpoint and, when there is no way back, settings.
 
     Raises
     ------
     UserError
-        If there is a run in it already.
+        If there is a run in it already, it cannot be written, or there is no room for it.
     """
-    if (run_dir / "config.json").exists():
-        raise UserError(f"There is a run in {run_dir} already: add --resume to go on, or choose another --run-dir.")
+    check_is_new(run_dir)
     run_dir.mkdir(parents=True, exist_ok=True)
+    check_room_for_run(run_dir, state, problem)
+    for name in ("checkpoint.npz", "checkpoint.prev.npz"):  # of a start that failed
+        (run_dir / name).unlink(missing_ok=True)
     content = {
         "settings": dataclasses.asdict(settings),
         "network": dataclasses.asdict(problem.config),
@@ -242,37 +275,8 @@ def create(run_dir, settings, problem):
         "numpy": np.__version__,
     }
     run_directory.save_arrays(run_dir / "splits.npz", problem.splits)
+    save_checkpoint(run_dir, state, settings, problem.config)
     run_directory.write_json(run_dir / "config.json", content)
-
-
-def save_checkpoint(run_dir, state, settings, config):
-    """checkpoint.npz: the parameters by their names, and everything else in `state`; the average if there is one."""
-    optimizer = {f"optimizer.{name}": value for name, value in state.optimizer._asdict().items()}
-    progress = {name: value for name, value in state._asdict().items() if name not in ("vector", "optimizer")}
-    if not settings.ema:
-        del progress["average"]
-    progress = {f"progress.{name}": value for name, value in progress.items()}
-    params = unflatten(state.vector, layout(config))
-    run_directory.save_arrays(run_dir / "checkpoint.npz", {**params, **optimizer, **progress})
-
-
-def load_checkpoint(run_dir, device):
-    """The `RunState` that `save_checkpoint` wrote, on `device`.
-
-    Raises
-    ------
-    UserError
-        If there is no checkpoint in `run_dir`, or it is damaged.
-    """
-    arrays = run_directory.load_arrays(Path(run_dir) / "checkpoint.npz")
-    groups = {"optimizer": {}, "progress": {}}
-    params = {}
-    for name, array in arrays.items():
-        group, _, key = name.partition(".")
-        value = to_device(array, device) if array.ndim else array.item()
-        groups.get(group, params)[key if group in groups else name] = array if group not in groups else value
-    vector = to_device(flatten(params), device)
-    return RunState(vector, State(**groups["optimizer"]), **{"average": vector, **groups["progress"]})
 
 
 @contextmanager
@@ -283,7 +287,7 @@ def interruptible():
     def handle(signum, frame):
         pressed.append(signum)
         signal.signal(signal.SIGINT, previous)
-        tqdm.write("Stopping after this step; press Ctrl-C again to stop at once and lose the steps of this epoch.")
+        tqdm.write("Stopping after this step; press Ctrl-C again to stop at once.")
 
     previous = signal.signal(signal.SIGINT, handle)
     try:

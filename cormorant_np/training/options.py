@@ -4,29 +4,64 @@ import argparse
 import dataclasses
 import inspect
 import json
+import math
 import re
-import types
-import typing
-from pathlib import Path
+from functools import partial
 
-from cormorant_np.config import CONVENTIONS, Config
-from cormorant_np.data.units import ENERGIES_IN_EV
+from cormorant_np.config import Config
 from cormorant_np.errors import UserError
-from cormorant_np.training.gain import parse_gain
-from cormorant_np.training.settings import NETWORK_OF_DATA, SIZES, Settings
+from cormorant_np.files import read_file
+from cormorant_np.training.fields import checked, kinds_of
+from cormorant_np.training.settings import CHOICES, LIMITS, NETWORK_OF_DATA, Settings
+
+WHOLE_NUMBER = re.compile(r"[+-]?[0-9]{1,30}")
+NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,9})?")
+PATHS = ("data_dir", "data_file", "valid_file", "test_file", "reference_energies")
+
+
+def whole_number(least, most=10**9):
+    """A parser of an option: whole numbers from `least` to `most`, written in the digits 0 to 9 alone."""
+
+    def parse(text):
+        if not WHOLE_NUMBER.fullmatch(text) or not least <= int(text) <= most:
+            raise argparse.ArgumentTypeError(f"must be a whole number from {least} to {most}, not {text!r}")
+        return int(text)
+
+    return parse
+
+
+def number(text, least=-math.inf):
+    """A parser of an option: a finite number above `least`."""
+    value = float(text) if NUMBER.fullmatch(text) else math.nan
+    if not least < value < math.inf:
+        raise argparse.ArgumentTypeError(f"must be a {'positive ' * (least == 0)}number, not {text!r}")
+    return value
+
+
+positive_number = partial(number, least=0)
+"""A parser of an option: a finite number above zero."""
+
+
+def gain(text):
+    """The parser of --gain: a positive number, or auto."""
+    return text if text == "auto" else positive_number(text)
+
+
+def path(text):
+    """A parser of an option: a path, which is not empty, as text."""
+    if not text.strip() or "\0" in text:
+        raise argparse.ArgumentTypeError(f"must be the name of a file or folder, not {text!r}")
+    return text
+
+
+threads = whole_number(*LIMITS["threads"])
+seed = whole_number(*LIMITS["seed"])
 
 PARSERS = {
-    "gain": {"type": parse_gain},
-    "l_max": {"type": int, "nargs": "+", "metavar": "L"},
-    "l_max_sh": {"type": int, "nargs": "+", "metavar": "L"},
-}
-CHOICES = {
-    "dataset": list(SIZES),
-    "optimizer": ["amsgrad", "adam"],
-    "convention": list(CONVENTIONS),
-    "dtype": ["float32", "float64"],
-    "energy_unit": list(ENERGIES_IN_EV),
-    "device": ["cpu", "gpu", "auto"],
+    "gain": {"type": gain},
+    "l_max": {"type": whole_number(*LIMITS["l_max"]), "nargs": "+", "metavar": "L"},
+    "l_max_sh": {"type": whole_number(*LIMITS["l_max_sh"]), "nargs": "+", "metavar": "L"},
+    **{name: {"type": path} for name in PATHS},
 }
 
 
@@ -56,13 +91,9 @@ def how_to_parse(field):
         return {"action": argparse.BooleanOptionalAction}
     if kind is tuple:
         return {"nargs": "+"}
-    return {"type": kind}
-
-
-def kinds_of(annotation):
-    """The types of `int | None` and the like, without None."""
-    kinds = typing.get_args(annotation) if isinstance(annotation, types.UnionType) else (annotation,)
-    return [kind for kind in kinds if kind is not type(None)]
+    if kind is int:
+        return {"type": whole_number(*LIMITS[field.name])}
+    return {"type": number if kind is float else kind}
 
 
 def documented(kind):
@@ -81,37 +112,14 @@ def read_config(path):
     UserError
         If there is no such file, it is no JSON object, or a field is unknown or of the wrong kind.
     """
-    path = Path(path)
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UserError(f"{path} cannot be read ({error.strerror}): check the name given to --config.") from None
-    except ValueError as error:
+        content = json.loads(read_file(path, "check the name given to --config").decode("utf-8"))
+    except (ValueError, RecursionError) as error:
         raise UserError(f"{path} is not a JSON file ({error}).") from None
     if not isinstance(content, dict):
         raise UserError(f"{path} must hold one JSON object, with the names and values of settings.")
     if isinstance(content.get("settings"), dict):
-        settings = {name: value for name, value in content["settings"].items() if name != "network"}
-        content = {**content["settings"].get("network", {}), **settings}
+        content = content["settings"]
+    if isinstance(content.get("network"), dict):
+        content = {**content["network"], **{name: value for name, value in content.items() if name != "network"}}
     return {name: checked(path, name, value) for name, value in content.items()}
-
-
-def checked(path, name, value):
-    """The value of a field from a JSON file, in which a tuple is a list."""
-    annotations = {field.name: field.type for kind in (Config, Settings) for field in dataclasses.fields(kind)}
-    if name not in annotations or name == "network":
-        raise UserError(f"{path}: there is no setting '{name}'; python -m cormorant_np.train --help lists them all.")
-    kinds = kinds_of(annotations[name])
-    if value is None:
-        return value
-    fits = {
-        int: isinstance(value, int) and not isinstance(value, bool),
-        float: isinstance(value, int | float) and not isinstance(value, bool),
-        str: isinstance(value, str),
-        bool: isinstance(value, bool),
-        tuple: isinstance(value, list),
-    }
-    if not any(fits[kind] for kind in kinds):
-        wanted = " or ".join(kind.__name__ for kind in kinds).replace("tuple", "list")
-        raise UserError(f"{path}: '{name}' must be {wanted}, not {json.dumps(value)[:40]}.")
-    return value

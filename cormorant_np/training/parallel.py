@@ -7,6 +7,7 @@ operations. Results are put together in the order of the molecules, so that they
 calling process works alone.
 """
 
+import contextlib
 import ctypes
 import os
 import pickle
@@ -25,6 +26,7 @@ from cormorant_np.backend import device_of, get_array_module, processes_for
 from cormorant_np.data.batch import take
 from cormorant_np.errors import UserError
 from cormorant_np.network.parameters import flatten, layout, unflatten
+from cormorant_np.training import worker
 from cormorant_np.training.forces import displace
 from cormorant_np.training.loss import mean_squared_error_backward, mean_squared_error_forward
 
@@ -87,16 +89,49 @@ def keep_freed_memory():
 
 @contextmanager
 def _process():
-    """A worker process, as long as the `with` lasts; it keeps nothing, so that it may be killed at any time."""
-    environment = {**os.environ, **ONE_BLAS_THREAD, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-    command = [sys.executable, "-m", "cormorant_np.training.worker"]
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "pipesize": PIPE_SIZE}
-    process = subprocess.Popen(command, env=environment, **pipes)
+    """A worker process, as long as the `with` lasts; it keeps nothing, so that it may be killed at any time.
+
+    Raises
+    ------
+    UserError
+        If the system does not start one.
+    """
+    command = [sys.executable, *interpreter_options(), "-c", worker.START, *map(str, sys.path)]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    try:
+        process = subprocess.Popen(command, env={**os.environ, **ONE_BLAS_THREAD}, **pipes)
+    except (OSError, MemoryError) as error:
+        raise UserError(f"A worker process cannot be started ({error}): use fewer --threads.") from None
+    for pipe in (process.stdin, process.stdout):
+        enlarge(pipe)
     try:
         yield process
     finally:
         process.kill()
-        process.communicate()
+        with contextlib.suppress(BrokenPipeError):
+            process.communicate()
+
+
+def interpreter_options():
+    """The options of this interpreter that decide what is imported and how; never the current folder on its own."""
+    letters = {
+        "isolated": "I",
+        "ignore_environment": "E",
+        "no_user_site": "s",
+        "no_site": "S",
+        "dont_write_bytecode": "B",
+        "optimize": "O",
+    }
+    given = [f"-{letter * getattr(sys.flags, name)}" for name, letter in letters.items() if getattr(sys.flags, name)]
+    return ["-P", *given, *(f"-W{option}" for option in sys.warnoptions)]
+
+
+def enlarge(pipe):
+    """Give a pipe room for the parameters, where the system can and allows it; the work goes on without."""
+    with contextlib.suppress(ImportError, AttributeError, OSError):
+        import fcntl
+
+        fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, PIPE_SIZE)
 
 
 def _run(processes, function, tasks):

@@ -1,6 +1,28 @@
 """The plots of a run and of a check."""
 
+import functools
+import io
+import sys
+
 import numpy as np
+
+from cormorant_np.files import replace_file
+
+
+def never_fails(plot):
+    """A plot never decides over a run: where it cannot be drawn or written, one sentence on stderr says so."""
+
+    @functools.wraps(plot)
+    def safely(path, *arguments):
+        try:
+            figure, buffer = plot(*arguments), io.BytesIO()
+            figure.savefig(buffer, format="png", dpi=150)
+            replace_file(path, buffer.getvalue())
+        except Exception as error:  # Matplotlib, its settings and the disk have many
+            reason = " ".join(str(error).split())[:200] or type(error).__name__
+            print(f"{path} was not drawn ({reason}).", file=sys.stderr)
+
+    return safely
 
 
 def _figure(num_axes=1, size=(6, 4)):
@@ -24,7 +46,8 @@ def _over(unit):
     return f"/ ({unit})" if set(unit) & set("/ ") else f"/ {unit}"
 
 
-def plot_learning_curve(path, log, unit, baseline, what="energy"):
+@never_fails
+def plot_learning_curve(log, unit, baseline, what="energy"):
     """Training and validation errors by epoch, of `what` beside the error of predicting the mean, and of forces."""
     has_forces = "train_force_mae" in log[0]
     figure, all_axes = _figure(2 if has_forces else 1, size=(10, 4) if has_forces else (6, 4))
@@ -34,7 +57,7 @@ def plot_learning_curve(path, log, unit, baseline, what="energy"):
     energy_axes.legend()
     for axes in force_axes:
         _plot_errors(axes, log, "force_mae", f"error of forces {_over(unit + '/Å')}")
-    figure.savefig(path, dpi=150)
+    return figure
 
 
 def _plot_errors(axes, log, name, label):
@@ -52,7 +75,8 @@ def _plot_errors(axes, log, name, label):
     axes.grid(alpha=0.3)
 
 
-def plot_predictions(path, true, predicted, unit, what="energy"):
+@never_fails
+def plot_predictions(true, predicted, unit, what="energy"):
     """Predicted against true energies of the test molecules, both relative to the mean of the true ones.
 
     Parameters
@@ -61,15 +85,16 @@ def plot_predictions(path, true, predicted, unit, what="energy"):
     what : the name of another target of QM9
     """
     centre, title = true.mean(), f"{len(true)} test molecule{'s' if len(true) > 1 else ''}"
-    _plot_against(path, true - centre, predicted - centre, f"{what} - mean", unit, title)
+    return _plot_against(true - centre, predicted - centre, f"{what} - mean", unit, title)
 
 
-def plot_forces(path, true, predicted, unit):
+@never_fails
+def plot_forces(true, predicted, unit):
     """Predicted against true components of the forces on the test molecules' atoms."""
-    _plot_against(path, true.ravel(), predicted.ravel(), "force component", f"{unit}/Å", f"{true.size} components")
+    return _plot_against(true.ravel(), predicted.ravel(), "force component", f"{unit}/Å", f"{true.size} components")
 
 
-def _plot_against(path, true, predicted, what, unit, title):
+def _plot_against(true, predicted, what, unit, title):
     figure, axes = _figure(size=(5, 5.2))
     size, alpha = (18, 0.6) if len(true) < 300 else (6, min(0.5, 3000 / len(true)))
     axes.scatter(true, predicted, s=size, alpha=alpha, linewidths=0, rasterized=True)
@@ -88,10 +113,11 @@ def _plot_against(path, true, predicted, what, unit, title):
     )
     axes.locator_params(nbins=6)
     axes.grid(alpha=0.3)
-    figure.savefig(path, dpi=150)
+    return figure
 
 
-def plot_covariance_errors(path, errors):
+@never_fails
+def plot_covariance_errors(errors):
     """The relative error of covariance by ℓ, one line for each layer, beside the precision of float64."""
     figure, axes = _figure()
     for s, layer in enumerate(errors, start=1):
@@ -100,10 +126,11 @@ def plot_covariance_errors(path, errors):
     axes.set(xlabel="ℓ", ylabel="|F(R r) - D(R) F(r)|, relative", yscale="log", xticks=range(max(map(len, errors))))
     axes.legend()
     axes.grid(alpha=0.3)
-    figure.savefig(path, dpi=150)
+    return figure
 
 
-def plot_activation_means(path, means):
+@never_fails
+def plot_activation_means(means):
     """The mean of |F| by layer, beside the one that section 1.6 asks for."""
     figure, axes = _figure()
     layers = range(1, len(means) + 1)
@@ -113,10 +140,11 @@ def plot_activation_means(path, means):
     axes.set(xlabel="layer", ylabel="mean |F|", yscale="log", xticks=layers, ylim=limits)
     axes.legend()
     axes.grid(alpha=0.3)
-    figure.savefig(path, dpi=150)
+    return figure
 
 
-def plot_scaling(path, results):
+@never_fails
+def plot_scaling(results):
     """Step time against each thing that was varied, with the exponent of the upper half in the legend.
 
     Parameters
@@ -135,10 +163,11 @@ def plot_scaling(path, results):
         _plain_log_ticks(axes.yaxis)
         axes.grid(alpha=0.3, which="both")
         axes.legend()
-    figure.savefig(path, dpi=150)
+    return figure
 
 
-def plot_total_energy(path, energies, femtoseconds):
+@never_fails
+def plot_total_energy(energies, femtoseconds):
     """Total and potential energy against time.
 
     Parameters
@@ -153,4 +182,4 @@ def plot_total_energy(path, energies, femtoseconds):
         one.plot(picoseconds, 1000 * (values - values[0]), linewidth=0.8)
         one.set(xlabel="time / ps", ylabel=f"{name} energy - first / meV")
         one.grid(alpha=0.3)
-    figure.savefig(path, dpi=150)
+    return figure

@@ -76,17 +76,18 @@ def load_network(run_dir, device="cpu"):
     """
     check_device(device)
     run_dir = find_run(run_dir)
-    content, settings = run_directory.read_json(run_dir / "config.json"), run_directory.read_settings(run_dir)
-    references = content.get("references")
+    run = run_directory.read_config(run_dir)
+    if None in (run.mean, run.scale, run.unit):
+        raise UserError(f"{run_dir / 'config.json'} is damaged: it lacks mean, scale or unit.")
     return Network(
-        config=Config(**content["network"]),
-        params=run_directory.load_arrays(run_dir / "best.npz", device),
-        dtype=np.dtype(settings.dtype),
-        mean=content["mean"],
-        scale=content["scale"],
-        unit=content["unit"],
-        references=references and {int(charge): energy for charge, energy in references.items()},
-        target=settings.target if settings.is_qm9 else "energy",
+        config=run.config,
+        params=run_directory.read_best(run_dir, run, device),
+        dtype=np.dtype(run.settings.dtype),
+        mean=run.mean,
+        scale=run.scale,
+        unit=run.unit,
+        references=run.references,
+        target=run.settings.target if run.settings.is_qm9 else "energy",
     )
 
 
@@ -117,7 +118,7 @@ def predict_molecules(run_dir, molecules, forces=False, device="cpu", processes=
     Raises
     ------
     UserError
-        If an element is not among those of the training data.
+        If an element is not among those of the training data, or a prediction is not finite.
     """
     network = load_network(run_dir, device)
     check_elements(molecules, network.config)
@@ -136,7 +137,20 @@ def predict_molecules(run_dir, molecules, forces=False, device="cpu", processes=
                 scaled = predict(network.params, batch, network.config, pool)
                 all_forces += [None] * len(part)
             energies += total_energies(network, to_host(scaled), charges).tolist()
+    check_finite(energies, all_forces)
     return energies, all_forces
+
+
+def check_finite(energies, all_forces, numbers=None):
+    """A `UserError` that names the first molecule, from 0, whose energy or forces are not finite."""
+    all_forces = [None] * len(energies) if all_forces is None else all_forces
+    for k, (energy, forces) in enumerate(zip(energies, all_forces, strict=True)):
+        if not (np.isfinite(energy) and (forces is None or np.isfinite(forces).all())):
+            number = k if numbers is None else int(numbers[k])
+            raise UserError(
+                f"The prediction for molecule {number} (numbered from 0) is not finite: it is far from all that the "
+                "network has seen, or the network has exploded."
+            )
 
 
 def check_elements(molecules, config):

@@ -1,6 +1,8 @@
 """A data set made ready for a network."""
 
 import dataclasses
+import math
+import sys
 from typing import NamedTuple
 
 import numpy as np
@@ -8,11 +10,19 @@ import numpy as np
 from cormorant_np import data
 from cormorant_np.backend import check_device, get_array_module, to_device
 from cormorant_np.config import Config
+from cormorant_np.data.memory import memory_limit
 from cormorant_np.data.units import energy_factor
 from cormorant_np.errors import UserError
 from cormorant_np.network.pairs import pair_indices
+from cormorant_np.network.parameters import layout
 from cormorant_np.training.loss import Targets
 from cormorant_np.training.settings import network
+
+BYTES_OF_A_PARAMETER = 40
+"""Of the parameter, its gradient, its average and three numbers of the optimiser, with the copies of a step."""
+
+SLOW_L_MAX = 7
+"""SymPy takes more than some seconds from this L on."""
 
 
 class Problem(NamedTuple):
@@ -60,6 +70,8 @@ def prepare(settings, run=None):
     dataset, splits = load_data(settings)
     run = run or {"splits": splits, "config": network(settings, dataset)}
     splits, config = run["splits"], run["config"]
+    check_splits(splits, dataset)
+    check_size(config)
     references = run["references"] if "references" in run else find_references(settings, dataset, splits["train"])
     reference = data.reference_energies(dataset.charges, references) if references else np.zeros(len(dataset.energies))
     energies = dataset.energies - reference
@@ -81,6 +93,36 @@ def prepare(settings, run=None):
         references=references,
         reference=reference,
     )
+
+
+def check_splits(splits, dataset):
+    """A `UserError` if indices lie beyond the data, as for a file that has changed since the run began."""
+    last, number = max(int(indices.max(initial=0)) for indices in splits.values()), len(dataset.energies)
+    if last >= number:
+        raise UserError(
+            f"The run has a molecule of the number {last}, but {dataset.name} has {number}: give the data that it was "
+            "begun with."
+        )
+
+
+def check_size(config):
+    """Before a network is built: does it fit the memory? Says on stderr if its coefficients take long.
+
+    Raises
+    ------
+    UserError
+        If the parameters and what the optimiser keeps of them do not fit.
+    """
+    number = sum(math.prod(kind.shape) * (1 + kind.is_complex) for kind in layout(config).values())
+    needed, limit = BYTES_OF_A_PARAMETER * number, memory_limit()
+    if needed > limit:
+        raise UserError(
+            f"The network has {number:.3g} parameters, which need {needed / 2**30:.3g} GiB to train, but "
+            f"{limit / 2**30:.3g} GiB may be used: use fewer --num-channels, --num-layers or a smaller --l-max."
+        )
+    l_max = max(config.l_max + config.l_max_sh)
+    if l_max >= SLOW_L_MAX:
+        print(f"Computing the Clebsch-Gordan coefficients up to L = {l_max}, which takes a while.", file=sys.stderr)
 
 
 def load_data(settings):

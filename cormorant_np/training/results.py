@@ -1,17 +1,20 @@
 """What a run has achieved: errors of energies and forces, result.json and plots."""
 
 import dataclasses
+import math
 from pathlib import Path
 
 import numpy as np
 
 from cormorant_np import data
+from cormorant_np.backend import check_device
 from cormorant_np.data.units import energy_factor
 from cormorant_np.errors import UserError
 from cormorant_np.training import run_directory
 from cormorant_np.training.parallel import workers
 from cormorant_np.training.plots import plot_forces, plot_learning_curve, plot_predictions
 from cormorant_np.training.prediction import (
+    check_finite,
     find_run,
     frame_errors,
     load_network,
@@ -35,8 +38,10 @@ def load_run(run_dir, **changes):
     settings, problem, params
     """
     run_dir = find_run(run_dir)
-    settings = dataclasses.replace(read_settings(run_dir), **{k: v for k, v in changes.items() if v is not None})
-    params = run_directory.load_arrays(run_dir / "best.npz", settings.device)
+    run, changes = run_directory.read_config(run_dir), {k: v for k, v in changes.items() if v is not None}
+    settings = dataclasses.replace(run.settings, **changes)
+    check_device(settings.device)
+    params = run_directory.read_best(run_dir, run, settings.device)
     problem = prepare(settings, run_directory.read_run(run_dir))
     return settings, problem, params
 
@@ -58,8 +63,11 @@ def summarise(run_dir, **changes):
     indices, has_forces = problem.splits["test"], problem.dataset.forces is not None
     with workers(settings.threads, settings.device) as pool:
         energies, forces = predict_frames(params, problem, indices, pool, has_forces)
+    check_finite(energies, forces, indices)
     log = run_directory.read_log(run_dir / "log.jsonl")
-    best = min(log, key=lambda row: row["valid_loss"])
+    if not log:
+        raise UserError(f"{run_dir / 'log.jsonl'} has no whole row: --resume with more --epochs writes new ones.")
+    best = min(log, key=lambda row: (not math.isfinite(row["valid_mae"]), row.get("valid_loss", math.inf)))
     true = problem.dataset.energies[indices]
     baseline = problem.mean + problem.reference[indices]
     result = {
@@ -100,6 +108,8 @@ def run_errors(run_dir, split="test", device=None, threads=None):
         raise UserError(f"The run in {run_dir} has no {split} molecules.")
     with workers(settings.threads, settings.device) as pool:
         energies, forces = frame_errors(params, problem, indices, pool, problem.dataset.forces is not None)
+    by_molecule = None if forces is None else np.split(forces, np.cumsum(problem.num_atoms[indices])[:-1])
+    check_finite(energies, by_molecule, indices)
     what = settings.target if settings.is_qm9 else "energy"
     result = {"split": split, "what": what, "num_molecules": len(indices), "unit": problem.dataset.unit}
     result |= mae_and_rmse("energy", energies)

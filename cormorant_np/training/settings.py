@@ -7,7 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from cormorant_np.config import Config
+from cormorant_np import config as of_network
+from cormorant_np.config import CONVENTIONS, Config, check_whole_numbers
+from cormorant_np.data.units import ENERGIES_IN_EV
 from cormorant_np.errors import UserError
 
 SIZES = {
@@ -45,6 +47,28 @@ DEFAULTS = {
 """The default protocol of each data set."""
 
 
+LIMITS = of_network.LIMITS | {
+    "num_train": (1, 10**9),
+    "num_valid": (0, 10**9),
+    "num_test": (1, 10**9),
+    "epochs": (1, 10**9),
+    "batch_size": (1, 10**9),
+    "early_stopping": (0, 10**9),
+    "seed": (0, 2**63 - 1),
+    "threads": (1, 1024),
+}
+"""The smallest and the largest whole number that a field may be."""
+
+CHOICES = {
+    "dataset": list(SIZES),
+    "optimizer": ["amsgrad", "adam"],
+    "convention": list(CONVENTIONS),
+    "dtype": ["float32", "float64"],
+    "energy_unit": list(ENERGIES_IN_EV),
+    "device": ["cpu", "gpu", "auto"],
+}
+"""The texts that a field may be."""
+
 NETWORK_OF_DATA = ("species", "charge_scale")
 """Fields of `Config` that follow from the data."""
 
@@ -81,6 +105,7 @@ class Settings:
     l_max_sh : L of the layers' edges and harmonics, likewise; default as --l-max
     dtype : of the real numbers
     seed : of the parameters, the split and the order of the batches; default 0
+    save_every : minutes after which a checkpoint is saved within an epoch, beside that at its end; default 10
     device : default cpu; auto is the GPU if there is one that works
     threads : worker processes on a CPU; default: the number of cores, at most 8
     network : other fields of `Config` than the paper's
@@ -118,6 +143,7 @@ class Settings:
     l_max_sh: int | tuple | None = None
     dtype: str = "float32"
     seed: int = 0
+    save_every: float = 10
     device: str = "cpu"
     threads: int = 2
     network: dict = dataclasses.field(default_factory=dict)
@@ -128,17 +154,24 @@ class Settings:
         return self.dataset.startswith("qm9")
 
     def __post_init__(self):
-        for name in ("epochs", "batch_size", "num_channels", "num_layers", "threads"):
-            if getattr(self, name) < 1:
-                raise UserError(f"--{name.replace('_', '-')} must be at least 1, not {getattr(self, name)}.")
-        for name in ("lr", "lr_final"):
-            if getattr(self, name) is not None and not 0 < getattr(self, name) < math.inf:
-                raise UserError(f"--{name.replace('_', '-')} must be a positive number, not {getattr(self, name)}.")
-        limits = {"force_weight": math.inf, "weight_decay": math.inf, "early_stopping": math.inf, "ema": 1}
-        for name, limit in limits.items():
-            if getattr(self, name) is not None and not 0 <= getattr(self, name) < limit:
-                option, below = f"--{name.replace('_', '-')}", "" if limit == math.inf else f" and below {limit}"
-                raise UserError(f"{option} must not be negative{below}, but it is {getattr(self, name)}.")
+        given = {name: value for name, value in vars(self).items() if value is not None}
+        for name in LIMITS.keys() & given.keys():
+            value = given[name]
+            check_whole_numbers(_option(name), tuple(value) if isinstance(value, list) else value, LIMITS[name])
+        for name in CHOICES.keys() & given.keys():
+            if given[name] not in CHOICES[name]:
+                raise UserError(f"{_option(name)} must be one of {', '.join(CHOICES[name])}, not {given[name]}.")
+        for name in {"lr", "lr_final", "save_every", "gain"} & given.keys() - {n for n in given if given[n] == "auto"}:
+            if not (isinstance(given[name], int | float) and 0 < given[name] < math.inf):
+                raise UserError(f"{_option(name)} must be a positive number, not {given[name]}.")
+        for name, limit in {"force_weight": math.inf, "weight_decay": math.inf, "ema": 1}.items():
+            if name in given and not 0 <= given[name] < limit:
+                below = "" if limit == math.inf else f" and below {limit}"
+                raise UserError(f"{_option(name)} must not be negative{below}, but it is {given[name]}.")
+
+
+def _option(name):
+    return f"--{name.replace('_', '-')}"
 
 
 def new_settings(given, protocol=None):

@@ -2,14 +2,25 @@
 
 import os
 import pickle
-import signal
 import sys
 
-from cormorant_np.training.parallel import in_worker
+START = """
+import signal, sys
+for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+    if hasattr(signal, name):
+        signal.signal(getattr(signal, name), signal.SIG_IGN)
+sys.path[:] = sys.argv[1:]
+from cormorant_np.training.worker import main
+main()
+"""
+"""What a worker runs. Its arguments are the modules' folders, those of the main process and no others; signals are for
+the main process, which ends this one."""
 
 
 def main():
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the main process, which ends this one
+    from cormorant_np.training.parallel import in_worker
+
+    sys.excepthook = _in_a_line
     tasks, results = sys.stdin.buffer, os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     sys.stdout = sys.stderr
     with in_worker():
@@ -18,10 +29,16 @@ def main():
             results.flush()
 
 
+def _in_a_line(kind, error, trace):
+    """For an error beyond a task; if the main process is gone, there is nobody to tell."""
+    if not issubclass(kind, BrokenPipeError | MemoryError):
+        print(f"A worker process ends: {kind.__name__} {error}", file=sys.stderr)
+
+
 def _read(tasks):
     try:
         return pickle.load(tasks)
-    except EOFError:
+    except (EOFError, pickle.UnpicklingError):
         return None
 
 
@@ -31,7 +48,3 @@ def _answer(function, arguments):
         return function(*arguments), None
     except Exception as error:
         return None, error
-
-
-if __name__ == "__main__":
-    main()
