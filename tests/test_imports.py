@@ -10,8 +10,8 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 HALL = {"errors", "config", "backend", "so3_vector", "spherical_harmonics", "clebsch_gordan", "rotation"}
-HALL |= {"gradient_check"}
-COMMANDS = {"train", "evaluate", "predict", "check", "benchmark", "__main__"}
+HALL |= {"gradient_check", "files"}
+COMMANDS = {"train", "evaluate", "predict", "dynamics", "check", "benchmark", "__main__"}
 MAY_IMPORT = {
     "hall": {"hall"},
     "network": {"hall", "network"},
@@ -21,7 +21,9 @@ MAY_IMPORT = {
     "data": {"hall", "data"},
     "exactness": {"hall", "network", "model", "data"},
     "training": {"hall", "network", "model", "exactness", "data", "training"},
-    "commands": {"hall", "network", "model", "exactness", "data", "training", "package"},
+    "calculator": {"hall", "model", "data", "training"},
+    "commands": {"hall", "network", "model", "exactness", "data", "training", "calculator", "package"},
+    "drawing": set(),
     "package": {"hall", "plain", "model", "released", "data"},
 }
 """Rooms, and the rooms that they may import from; no room above imports one below it."""

@@ -109,5 +109,5 @@ def test_what_a_settings_file_gets_wrong_is_named(text, words, tmp_path):
 
 
 def test_a_missing_settings_file_is_named(tmp_path):
-    with pytest.raises(UserError, match=r"nowhere\.json cannot be read"):
+    with pytest.raises(UserError, match=r"nowhere\.json does not exist"):
         read_config(tmp_path / "nowhere.json")

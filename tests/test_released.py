@@ -14,6 +14,7 @@ from cormorant_np.config import CONVENTIONS, Config
 from cormorant_np.data import make_batch
 from cormorant_np.errors import UserError
 from cormorant_np.network.arrangement import arrange_forward
+from cormorant_np.network.geometry import pair_functions_forward
 from cormorant_np.network.input_network import input_network_forward
 from cormorant_np.network.output_network import invariants_forward
 from cormorant_np.network.pairs import spread

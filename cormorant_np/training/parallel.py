@@ -26,7 +26,6 @@ from cormorant_np.backend import device_of, get_array_module, processes_for
 from cormorant_np.data.batch import take
 from cormorant_np.errors import UserError
 from cormorant_np.network.parameters import flatten, layout, unflatten
-from cormorant_np.training import worker
 from cormorant_np.training.forces import displace
 from cormorant_np.training.loss import mean_squared_error_backward, mean_squared_error_forward
 
@@ -44,6 +43,19 @@ ONE_BLAS_THREAD = dict.fromkeys(("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP
 
 PIPE_SIZE = 2**20
 """Bytes: room for the parameters or the gradient, so that neither side waits for the other."""
+
+
+START_OF_A_WORKER = """
+import signal, sys
+for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+    if hasattr(signal, name):
+        signal.signal(getattr(signal, name), signal.SIG_IGN)
+sys.path[:] = sys.argv[1:]
+from cormorant_np.training.worker import main
+main()
+"""
+"""What a worker runs. Its arguments are the modules' folders, those of the main process and no others; signals are for
+the main process, which ends this one."""
 
 
 class Workers(NamedTuple):
@@ -96,7 +108,7 @@ def _process():
     UserError
         If the system does not start one.
     """
-    command = [sys.executable, *interpreter_options(), "-c", worker.START, *map(str, sys.path)]
+    command = [sys.executable, *interpreter_options(), "-c", START_OF_A_WORKER, *map(str, sys.path)]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
     try:
         process = subprocess.Popen(command, env={**os.environ, **ONE_BLAS_THREAD}, **pipes)

@@ -4,22 +4,10 @@ import os
 import pickle
 import sys
 
-START = """
-import signal, sys
-for name in ("SIGINT", "SIGTERM", "SIGHUP"):
-    if hasattr(signal, name):
-        signal.signal(getattr(signal, name), signal.SIG_IGN)
-sys.path[:] = sys.argv[1:]
-from cormorant_np.training.worker import main
-main()
-"""
-"""What a worker runs. Its arguments are the modules' folders, those of the main process and no others; signals are for
-the main process, which ends this one."""
+from cormorant_np.training.parallel import in_worker
 
 
 def main():
-    from cormorant_np.training.parallel import in_worker
-
     sys.excepthook = _in_a_line
     tasks, results = sys.stdin.buffer, os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     sys.stdout = sys.stderr
