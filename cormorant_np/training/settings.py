@@ -28,16 +28,20 @@ FORCES = {
     "lr": 1e-3,
     "lr_final": 1e-5,
     "batch_size": 5,
-    "epochs": 120,
+    "epochs": 100,
     "force_weight": 1.0,
     "mirror": True,
+    "network": {"num_frequencies": 2},
 }
 """Protocols of training: section 2's, the released code's, and one that learns forces too (docs/training.md)."""
+
+GAIN_WITH_FORCES = 2.5
+"""g per square root of the number of channels, 10 for 16, where a run learns forces (docs/training.md)."""
 
 PROTOCOLS = ("paper", "forces")
 
 DEFAULTS = {
-    "sample": {**FORCES, "epochs": 5},
+    "sample": {**FORCES, "batch_size": 10, "epochs": 4},
     "md17": PAPER,
     "rmd17": FORCES,
     "qm9": {**PAPER, "epochs": 256},
@@ -188,7 +192,11 @@ def new_settings(given, protocol=None):
     defaults = {"paper": paper, "forces": FORCES, None: DEFAULTS[dataset]}[protocol]
     threads = min(8, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count())
     sizes = {} if "data_file" in given else SIZES[dataset]
-    fields = {"threads": threads, "dataset": dataset, **sizes, **defaults, **with_network(given)}
+    given = with_network(given)
+    network = {**defaults.get("network", {}), **given["network"]}
+    fields = {"threads": threads, "dataset": dataset, **sizes, **defaults, **given, "network": network}
+    if "force_weight" in defaults and fields.get("convention") != "released":
+        fields.setdefault("gain", GAIN_WITH_FORCES * fields.get("num_channels", Settings.num_channels) ** 0.5)
     for name in ("l_max", "l_max_sh"):
         if not isinstance(fields.get(name, 0), int | None) and len(fields[name]) == 1:
             (fields[name],) = fields[name]
