@@ -18,7 +18,7 @@ from cormorant_np import Config, evaluate, predict, train
 from cormorant_np.data import Batch
 from cormorant_np.model import init_params
 from cormorant_np.network.geometry import Geometry, PairFunctions
-from cormorant_np.training.settings import SIZES, new_settings
+from cormorant_np.training.settings import DEFAULTS, FORCES, PAPER, SIZES, new_settings
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"
@@ -149,8 +149,13 @@ def test_the_defaults_of_training_are_those_in_the_table():
         if option.replace("-", "_") in settings:
             assert str(settings[option.replace("-", "_")]) in (default, str(_number(default))), option
     for name, sizes in SIZES.items():
-        numbers = " | ".join(str(sizes[key]) for key in ("num_train", "num_valid", "num_test", "epochs"))
-        assert f"| `{name}` | {numbers} |" in text
+        (row,) = [row for row in text.splitlines() if row.startswith(f"| `{name}` | ") and row.count("|") == 7]
+        numbers = [str(sizes[key]) for key in ("num_train", "num_valid", "num_test") if key in sizes]
+        assert [*numbers, str(DEFAULTS[name]["epochs"])] == re.findall(r"\| (\d+)(?= \|)", row)
+    for option, paper, forces in re.findall(r"^\| `--([\w-]+)` \| (\S+) \| (\S+) \|", text, re.MULTILINE):
+        name = option.replace("-", "_")
+        for said, protocol in ((paper, PAPER), (forces, FORCES)):
+            assert name not in protocol or _number(said) in (None, float(protocol[name])), option
     for name in train.MAY_CHANGE:
         assert f"`--{name.replace('_', '-')}`" in text.split("## Ctrl-C and resume")[1].split("\n## ")[0]
 
