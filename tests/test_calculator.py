@@ -8,8 +8,10 @@ import pytest
 from cormorant_np import dynamics
 from cormorant_np.data.units import energy_factor
 from cormorant_np.errors import UserError
+from cormorant_np.training import run_directory
 from cormorant_np.training.loop import train
-from cormorant_np.training.prediction import predict_molecules
+from cormorant_np.training.prediction import find_run, predict_molecules
+from cormorant_np.training.results import run_errors
 from cormorant_np.training.settings import Settings
 
 ase = pytest.importorskip("ase", reason="ASE is not installed")
@@ -125,3 +127,31 @@ def test_the_drift_is_the_slope_of_the_total_energy():
 def test_what_is_wrong_with_dynamics_is_one_sentence(arguments, words, run_dir):
     with pytest.raises(UserError, match=words):
         dynamics.main([*arguments, "--run-dir", str(run_dir)])
+
+
+GFN2_XTB = """202.1 293.8 393.9 837.3 930.2 1040.3 1128.0 1152.3 1239.7 1265.2 1365.6 1404.7 1474.4 1493.6 1495.5 2852.7
+2885.9 3046.2 3051.2 3055.0 3567.8"""
+"""Wave numbers of ethanol's vibrations in 1/cm, by tblite 0.8.0 with accuracy 0.01, relaxed to 2e-3 eV/Å, by ASE's
+Vibrations with displacements of 0.005 Å."""
+
+
+def test_the_shipped_model_has_the_vibrations_of_the_method_it_learned(tmp_path):
+    from ase.optimize import BFGS
+    from ase.vibrations import Vibrations
+
+    atoms = molecule("CH3CH2OH")
+    atoms.calc = Cormorant("ethanol")
+    BFGS(atoms, logfile=None).run(fmax=2e-3, steps=300)
+    vibrations = Vibrations(atoms, name=str(tmp_path / "vibrations"), delta=0.005)
+    vibrations.run()
+    wave_numbers = np.sort(vibrations.get_frequencies().real)[-21:]
+    assert np.abs(wave_numbers - np.array(GFN2_XTB.split(), float)).mean() < 15
+
+
+def test_the_shipped_model_has_the_errors_that_its_result_says():
+    said = run_directory.read_json(find_run("ethanol") / "result.json")
+    errors = run_errors("ethanol", threads=1)
+    assert errors["energy_mae"] == pytest.approx(said["test_mae"], rel=1e-3)
+    assert errors["force_mae"] == pytest.approx(said["test_force_mae"], rel=1e-3)
+    assert said["test_mae"] < 0.05 and said["test_force_mae"] < 0.25
+    assert sum(path.stat().st_size for path in find_run("ethanol").iterdir()) < 700_000

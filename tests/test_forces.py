@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 from conftest import ETHANOL, FORMALDEHYDE, WATER, batch_of, random_params, small_config
 
-from cormorant_np import model
+from cormorant_np import data, model
 from cormorant_np.gradient_check import directional_derivative, inner, random_like
 from cormorant_np.network.parameters import flatten, layout, unflatten
 from cormorant_np.training import forces, parallel
 from cormorant_np.training.loss import Targets
+from cormorant_np.training.prediction import load_network
 
 MOLECULES = [ETHANOL, WATER, FORMALDEHYDE]  # with padding
 WEIGHT = 0.7
@@ -152,3 +153,24 @@ def test_what_is_not_wanted_of_a_gradient_is_left_out_and_the_rest_is_the_same(e
     none, only_positions = model.backward(d_energy, cache, by_params=False)
     assert none is None
     np.testing.assert_array_equal(only_positions, d_positions)
+
+
+def trained_problem(dtype):
+    """The model that comes with the package, and frames of its own data."""
+    network, frames = load_network("ethanol"), data.load("sample")
+    batch = data.make_batch(frames.charges[:6], frames.positions[:6], network.config, dtype)
+    energies, reference = (frames.energies[:6] - network.mean) / network.scale, frames.forces[:6] / network.scale
+    targets = Targets(energies.astype(dtype), reference.astype(dtype), 6 * 9)
+    return flatten(network.params).astype(dtype), batch, targets, network.config
+
+
+def test_the_gradient_of_trained_weights_is_that_of_the_loss(rng, short_step):
+    vector, batch, targets, config = trained_problem(np.float64)
+    loss, gradient = gradient_of(vector, batch, targets, config)
+    np.testing.assert_allclose(loss, loss_of(vector, batch, targets, config), rtol=1e-12)
+    assert error_of(vector, batch, targets, config, gradient, rng) < 1e-6
+
+
+def test_single_precision_is_good_enough_for_trained_weights_too():
+    (_, exact), (_, gradient) = (gradient_of(*trained_problem(dtype)) for dtype in (np.float64, np.float32))
+    assert relative_error(gradient, exact) < 5e-4
