@@ -137,6 +137,8 @@ def format_report(result):
     for part, number in result["parameters"].items():
         lines.append(f"  {part:<20}{number:>9}   {result['gradients'][part]:.1e}")
     lines += [f"  {'total':<20}{total:>9}", f"  {'positions':<20}{'':>9}   {result['gradients']['positions']:.1e}"]
+    if kinks := sum(result["kinks"].values()):
+        lines += ["", f"  Without {kinks} steps that went over the kink of a ReLU, which has no derivative there."]
     lines += ["", "Covariance, F(R r) against D(R) F(r), and mean |F| (section 1.6: near one)", ""]
     columns = max(map(len, result["covariance"]))
     lines.append(f"  {'layer':<8}" + "".join(f"{f'ℓ = {l}':<10}" for l in range(columns)) + "mean |F|")

@@ -12,14 +12,18 @@ from cormorant_np.data.batch import Batch
 from cormorant_np.data.batch import to_device as batch_to_device
 from cormorant_np.errors import UserError
 from cormorant_np.gradient_check import gradient_error
-from cormorant_np.model import backward, features, forward, num_parameters
+from cormorant_np.model import backward, features, forward, num_parameters, relu_sides
 from cormorant_np.network.parameters import flatten, layout, unflatten
 from cormorant_np.rotation import random_rotation, rotate
 from cormorant_np.so3_vector import block, num_l, parity
 
 LIMITS = {"parameter gradients": 1e-6, "position gradients": 1e-6, "covariance": 1e-9, "invariance": 1e-9}
 NUM_ROTATIONS = 3
-STEPS, GOOD_ENOUGH = (1e-4, 1e-5, 1e-3, 1e-2, 1e-6, 1e-7), 1e-8
+STEPS, GOOD_ENOUGH = (1e-4, 1e-5, 1e-3, 1e-2, *2 * (1e-6, 1e-7, 1e-8, 1e-9, 1e-10)), 1e-8
+
+
+class AcrossAKink(Exception):
+    """A step has gone over the kink of a ReLU, where the energies have no derivative that it could measure."""
 
 
 def report(params, batch, config, rng, device="cpu"):
@@ -38,6 +42,7 @@ def report(params, batch, config, rng, device="cpu"):
     dict of
         parameters : number by part
         gradients : relative error by part, and of positions
+        kinks : number of steps by part, and of positions, that went over the kink of a ReLU and were not counted
         covariance : relative error by layer and ℓ
         invariance : relative change of the energies by operation
         parity : see `parity_errors`
@@ -54,7 +59,7 @@ def report(params, batch, config, rng, device="cpu"):
         finite = np.isfinite(energies(params, batch, config, device)).all()
     if not finite:
         raise UserError("The energies are not finite numbers, so there is nothing to check: is the gain too large?")
-    gradients = gradient_errors(params, batch, config, rng, device)
+    gradients, kinks = gradient_errors(params, batch, config, rng, device)
     covariance = covariance_errors(params, batch, config, rng, device)
     invariance = invariance_errors(params, batch, config, rng, device)
     largest = {
@@ -66,6 +71,7 @@ def report(params, batch, config, rng, device="cpu"):
     return {
         "parameters": {name: num_parameters(group) for name, group in groups(params).items()},
         "gradients": gradients,
+        "kinks": kinks,
         "covariance": covariance,
         "invariance": invariance,
         "parity": parity_errors(params, batch, config, device),
@@ -114,34 +120,51 @@ def gradient_errors(params, batch, config, rng, device="cpu"):
     """Relative error of `backward` against finite differences, for each group of parameters and for positions.
 
     The derivative is that of a random combination of the energies, in a random direction of all the group's numbers. A
-    long step is wrong where the energies curve and a short one loses digits, so several steps are tried and the
-    smallest error counts: a wrong derivative disagrees with all of them.
+    long step is wrong where the energies curve and a short one loses digits, so several steps are tried, each in a
+    direction of its own, and the smallest error counts: a wrong derivative disagrees with all of them. A step that goes
+    over the kink of a ReLU does not count.
+
+    Returns
+    -------
+    errors : dict by group, and of "positions"; infinite where every step goes over a kink
+    kinks : the number of steps that did not count, a dict with the same names
     """
     energy, cache = forward(*_uploaded(params, batch, device), config)
-    weights = rng.standard_normal(energy.shape)
+    weights, sides = rng.standard_normal(energy.shape), relu_sides(cache)
     grads, d_positions = backward(to_device(weights, device), cache)
 
+    def combination(params, batch):
+        energy, cache = forward(*_uploaded(params, batch, device), config)
+        if any((side != before).any() for side, before in zip(relu_sides(cache), sides, strict=True)):
+            raise AcrossAKink
+        return float(weights @ to_host(energy))
+
     def of_positions(positions):
-        return float(weights @ energies(params, batch._replace(positions=positions), config, device))
+        return combination(params, batch._replace(positions=positions))
 
     def of_group(vector, kinds):
-        return float(weights @ energies(params | unflatten(vector, kinds), batch, config, device))
+        return combination(params | unflatten(vector, kinds), batch)
 
-    def error(function, x, gradient):
-        smallest = np.inf
-        for step in STEPS:
-            smallest = np.fmin(smallest, gradient_error(function, x, gradient, rng, step))
-            if smallest < GOOD_ENOUGH:
-                break
-        return float(smallest)
-
-    errors, kinds = {}, layout(config)
+    errors, kinks, kinds = {}, {}, layout(config)
     for name, group in groups(params).items():
         gradient = flatten({key: to_host(grads[key]) for key in group})
         function = partial(of_group, kinds={key: kinds[key] for key in group})
-        errors[name] = error(function, flatten(group), gradient)
-    errors["positions"] = error(of_positions, batch.positions, to_host(d_positions))
-    return errors
+        errors[name], kinks[name] = smallest_error(function, flatten(group), gradient, rng)
+    errors["positions"], kinks["positions"] = smallest_error(of_positions, batch.positions, to_host(d_positions), rng)
+    return errors, kinks
+
+
+def smallest_error(function, x, gradient, rng):
+    """The smallest `gradient_error` of all `STEPS` up to one that is good enough; and how many raise `AcrossAKink`."""
+    smallest, kinks = np.inf, 0
+    for step in STEPS:
+        try:
+            smallest = np.fmin(smallest, gradient_error(function, x, gradient, rng, step))
+        except AcrossAKink:
+            kinks += 1
+        if smallest < GOOD_ENOUGH:
+            break
+    return float(smallest), kinks
 
 
 def covariance_errors(params, batch, config, rng, device="cpu"):

@@ -7,6 +7,7 @@ from cormorant_np.network.arrangement import arrange_backward, arrange_forward, 
 from cormorant_np.network.edge_network import edge_network_backward, edge_network_forward
 from cormorant_np.network.geometry import pair_functions_backward, pair_functions_forward
 from cormorant_np.network.input_network import input_network_backward, input_network_forward
+from cormorant_np.network.mlp import sides_of_kinks
 from cormorant_np.network.output_network import (
     invariants_backward,
     invariants_forward,
@@ -16,7 +17,7 @@ from cormorant_np.network.output_network import (
 from cormorant_np.network.parameters import init_params, layout, num_parameters
 from cormorant_np.network.vertex_network import vertex_network_backward, vertex_network_forward
 
-__all__ = ["backward", "energy_and_forces", "features", "forward", "init_params", "num_parameters"]
+__all__ = ["backward", "energy_and_forces", "features", "forward", "init_params", "num_parameters", "relu_sides"]
 
 
 class Cache(NamedTuple):
@@ -137,6 +138,15 @@ def layer_backward(d_new_edges, d_new_features, cache, by_params=True, by_positi
     d_features += d_dotted
     d_weights = {"edge_g": d_g, "edge_d_eta": d_d_eta, "vertex": d_vertex}
     return d_edges, d_features, d_radial, d_mask, d_harmonics, d_weights
+
+
+def relu_sides(cache):
+    """On which side of its kink every ReLU of a `forward` was, a list of arrays; none for MD17, which has no ReLU."""
+    (input_cache, _, config), (*output_caches, _) = cache.input, cache.output
+    caches = [input_cache[2]] if config.message_passing_input else []
+    if config.mlp_output:
+        caches += output_caches[:2]
+    return [sides_of_kinks(mlp_cache) for mlp_cache in caches]
 
 
 def features(params, batch, config):

@@ -1,6 +1,7 @@
 """The command `check`: what it measures on sound networks, and that it notices broken ones."""
 
 import json
+from functools import partial
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from cormorant_np.config import Config
 from cormorant_np.data import load, make_batch
 from cormorant_np.errors import UserError
 from cormorant_np.exactness import LIMITS, activation_means, parity_errors, report
+from cormorant_np.model import init_params
 from cormorant_np.network import geometry
 from cormorant_np.spherical_harmonics import solid_sh
 from cormorant_np.training import run_directory
@@ -46,6 +48,50 @@ def test_a_wrong_derivative_is_noticed(config, molecules, rng, monkeypatch):
     assert not result["passed"]
     failed = {kind for kind, (error, limit) in result["largest"].items() if not error < limit}
     assert failed == {"parameter gradients"}
+
+
+@pytest.fixture
+def perceptrons(rng):
+    """A network of QM9 and two molecules; hardly a step goes over no kink of its ReLUs."""
+    config = Config.qm9(convention="released", num_channels=4, l_max=(1, 0), l_max_sh=(1, 0))
+    return init_params(config, rng, np.float64), batch_of([ETHANOL, WATER], config), config
+
+
+def test_a_step_over_the_kink_of_a_relu_does_not_count(perceptrons):
+    for seed in range(5):
+        errors, kinks = exactness.gradient_errors(*perceptrons, np.random.default_rng(seed))
+        assert max(errors.values()) < LIMITS["parameter gradients"]
+        assert kinks["output.mlp1.weight"] > 0
+
+
+def test_with_kinks_everywhere_nothing_is_measured_and_nothing_passes(perceptrons, rng, monkeypatch):
+    calls = iter(range(10**6))
+    monkeypatch.setattr(exactness, "relu_sides", lambda cache: [np.array(next(calls))])
+    errors, kinks = exactness.gradient_errors(*perceptrons, rng)
+    assert set(errors.values()) == {np.inf}
+    assert set(kinks.values()) == {len(exactness.STEPS)}
+
+
+def test_every_wrong_gradient_is_noticed_beside_kinks(perceptrons, monkeypatch):
+    """By 1e-5 of itself, in one group of parameters at a time, or in the positions."""
+    right = model.backward
+    for name in [*exactness.groups(perceptrons[0]), "positions"]:
+        wrong = partial(scaled, right, name, exactness.groups(perceptrons[0]).get(name, ()))
+        monkeypatch.setattr(exactness, "backward", wrong)
+        errors, _ = exactness.gradient_errors(*perceptrons, np.random.default_rng(0))
+        assert {group for group, error in errors.items() if error > LIMITS["parameter gradients"]} == {name}
+
+
+def scaled(backward, name, keys, d_energy, cache):
+    grads, d_positions = backward(d_energy, cache)
+    grads = grads | {key: 1.00001 * grads[key] for key in keys}
+    return grads, d_positions * (1.00001 if name == "positions" else 1)
+
+
+def test_the_report_tells_of_kinks(capsys):
+    network = "--preset qm9 --convention released --num-layers 2 --l-max 1 --num-channels 4".split()
+    assert check.main(network) == 0
+    assert "kink of a ReLU" in capsys.readouterr().out
 
 
 def test_a_network_that_is_not_covariant_is_noticed(config, molecules, rng, monkeypatch):
@@ -161,10 +207,9 @@ def test_a_failed_check_exits_with_1(capsys, monkeypatch):
     ("arguments", "message"),
     [
         (["--gain", "1e9"], "not finite"),
-        (["--gain", "low"], "--gain must be"),
         (["--run-dir", "nowhere"], "does not exist"),
-        (["--run-dir", "nowhere", "--gain", "5"], "fixed in a run"),
-        (["--molecules", "nowhere.xyz"], "no file"),
+        (["--run-dir", "nowhere", "--gain", "5"], "network is fixed"),
+        (["--molecules", "nowhere.xyz"], "does not exist"),
     ],
 )
 def test_mistakes_are_told_in_a_sentence(arguments, message):

@@ -74,3 +74,9 @@ def mlp_backward(d_y, cache):
         f"{name}.bias.1": d_bias_1,
     }
     return grads, d_x
+
+
+def sides_of_kinks(cache):
+    """Where the hidden numbers of an `mlp_forward` are above zero; their ReLU has its kink between the two sides."""
+    _, _, factor, _ = cache
+    return factor == 1
