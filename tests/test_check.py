@@ -209,7 +209,7 @@ def test_a_failed_check_exits_with_1(capsys, monkeypatch):
         (["--gain", "1e9"], "not finite"),
         (["--run-dir", "nowhere"], "does not exist"),
         (["--run-dir", "nowhere", "--gain", "5"], "network is fixed"),
-        (["--molecules", "nowhere.xyz"], "does not exist"),
+        (["--molecules", "nowhere.xyz"], "no file"),
     ],
 )
 def test_mistakes_are_told_in_a_sentence(arguments, message):
