@@ -1,0 +1,105 @@
+"""Runs that are killed, signalled, doubled, or whose worker finds traps in the current folder."""
+
+import random
+import shutil
+import signal
+import time
+
+import pytest
+
+from cormorant_np import train
+from cormorant_np.files import folder_for_one
+
+from .tools import ROOT, TINY, begin, called, differences, ended, is_one_sentence
+
+posix = pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs POSIX signals")
+EPOCHS = 20
+LONGER = [*TINY, "--epochs", EPOCHS]
+
+
+def long_case(*values):
+    return pytest.param(*values, marks=pytest.mark.long)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    """A run of a second or two, without a break."""
+    run_dir = tmp_path_factory.mktemp("longer") / "run"
+    code, _, err = called(train.main, *LONGER, "--run-dir", run_dir)
+    assert code == 0, err
+    return run_dir
+
+
+def wait_for(run_dir, process):
+    """Wait until a run has begun."""
+    while not (run_dir / "config.json").exists():
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.01)
+
+
+def resume(run_dir):
+    code, _, err = called(train.main, "--run-dir", run_dir, "--resume")
+    assert code == 0, err
+
+
+def kill_and_resume(run_dir, straight, rng):
+    shutil.rmtree(run_dir, ignore_errors=True)
+    process = begin("train", *LONGER, "--run-dir", run_dir)
+    wait_for(run_dir, process)
+    time.sleep(rng.uniform(0, 0.7))
+    process.kill()
+    ended(process)
+    resume(run_dir)
+    assert differences(run_dir, straight) == []
+    assert not list(run_dir.glob(".*"))
+
+
+@posix
+def test_a_killed_run_goes_on_to_the_bits_of_the_straight_one(undisturbed, tmp_path):
+    rng = random.Random(0)
+    for _ in range(4):
+        kill_and_resume(tmp_path / "run", undisturbed, rng)
+
+
+@posix
+@pytest.mark.long
+def test_a_run_killed_a_thousand_times(undisturbed, tmp_path):
+    rng = random.Random(1)
+    for _ in range(1000):
+        kill_and_resume(tmp_path / "run", undisturbed, rng)
+
+
+@posix
+@pytest.mark.parametrize("name, code", [("SIGTERM", 143), long_case("SIGHUP", 129), long_case("SIGINT", 130)])
+def test_a_signal_saves_and_the_run_goes_on(name, code, undisturbed, tmp_path):
+    run_dir = tmp_path / "run"
+    process = begin("train", *LONGER, "--run-dir", run_dir)
+    wait_for(run_dir, process)
+    process.send_signal(getattr(signal, name))
+    returned, out, err = ended(process)
+    assert returned == code and "Traceback" not in err and "--resume" in out + err
+    resume(run_dir)
+    assert differences(run_dir, undisturbed) == []
+
+
+@posix
+def test_the_second_of_two_runs_in_one_folder_is_refused(straight, tmp_path):
+    run_dir = tmp_path / "run"
+    shutil.copytree(straight, run_dir)
+    with folder_for_one(run_dir):
+        code, _, err = ended(begin("train", "--run-dir", run_dir, "--resume", "--epochs", 3))
+    assert code == 2 and is_one_sentence(err) and "Another run" in err
+    assert differences(run_dir, straight) == []
+    code, _, err = called(train.main, "--run-dir", run_dir, "--resume", "--epochs", 3)
+    assert code == 0, err
+
+
+@pytest.mark.parametrize("flags", [["-P"], long_case(["-P", "-s"])])
+def test_a_worker_executes_nothing_from_the_current_folder(flags, tmp_path):
+    for name in ("numpy", "json", "pickle", "cormorant_np", "signal", "threadpoolctl"):
+        trap = f"open({str(tmp_path / 'executed')!r}, 'a').write({name!r})\nraise SystemExit(1)\n"
+        (tmp_path / f"{name}.py").write_text(trap, encoding="utf-8")
+    arguments = [*TINY, "--threads", 2, "--run-dir", tmp_path / "run"]
+    code, _, err = ended(begin("train", *arguments, flags=flags, cwd=tmp_path, PYTHONPATH=str(ROOT)))
+    assert code == 0, err
+    assert not (tmp_path / "executed").exists()
