@@ -19,7 +19,8 @@ from cormorant_np.so3_vector import block, num_l, parity
 
 LIMITS = {"parameter gradients": 1e-6, "position gradients": 1e-6, "covariance": 1e-9, "invariance": 1e-9}
 NUM_ROTATIONS = 3
-STEPS, GOOD_ENOUGH = (1e-4, 1e-5, 1e-3, 1e-2, *2 * (1e-6, 1e-7, 1e-8, 1e-9, 1e-10)), 1e-8
+STEPS, GOOD_ENOUGH = (1e-4, 1e-5, 1e-3, 1e-2, *2 * (1e-6, 1e-7, 1e-8)), 1e-8
+NEARBY, DISTANCE = 5, 1e-3
 
 
 class AcrossAKink(Exception):
@@ -122,13 +123,28 @@ def gradient_errors(params, batch, config, rng, device="cpu"):
     The derivative is that of a random combination of the energies, in a random direction of all the group's numbers. A
     long step is wrong where the energies curve and a short one loses digits, so several steps are tried, each in a
     direction of its own, and the smallest error counts: a wrong derivative disagrees with all of them. A step that goes
-    over the kink of a ReLU does not count.
+    over the kink of a ReLU does not count. Where too few steps are left, because the network lies at a kink, the
+    group's derivative is that of a network nearby.
 
     Returns
     -------
     errors : dict by group, and of "positions"; infinite where every step goes over a kink
     kinks : the number of steps that did not count, a dict with the same names
     """
+    errors, kinks = errors_here(params, batch, config, rng, device, [*groups(params), "positions"])
+    for _ in range(NEARBY):
+        left = [name for name, error in errors.items() if kinks[name] and not error < LIMITS["position gradients"]]
+        if not left:
+            break
+        params = {name: p * (1 + DISTANCE * rng.standard_normal(p.shape)) for name, p in params.items()}
+        there, more = errors_here(params, batch, config, rng, device, left)
+        errors |= {name: min(errors[name], there[name]) for name in left}
+        kinks |= {name: kinks[name] + more[name] for name in left}
+    return errors, kinks
+
+
+def errors_here(params, batch, config, rng, device, names):
+    """`gradient_errors` for the groups in `names`, of this network alone."""
     energy, cache = forward(*_uploaded(params, batch, device), config)
     weights, sides = rng.standard_normal(energy.shape), relu_sides(cache)
     grads, d_positions = backward(to_device(weights, device), cache)
@@ -145,13 +161,15 @@ def gradient_errors(params, batch, config, rng, device="cpu"):
     def of_group(vector, kinds):
         return combination(params | unflatten(vector, kinds), batch)
 
-    errors, kinks, kinds = {}, {}, layout(config)
-    for name, group in groups(params).items():
-        gradient = flatten({key: to_host(grads[key]) for key in group})
-        function = partial(of_group, kinds={key: kinds[key] for key in group})
-        errors[name], kinks[name] = smallest_error(function, flatten(group), gradient, rng)
-    errors["positions"], kinks["positions"] = smallest_error(of_positions, batch.positions, to_host(d_positions), rng)
-    return errors, kinks
+    found, kinds, by_name = {}, layout(config), groups(params)
+    for name in names:
+        if name == "positions":
+            found[name] = smallest_error(of_positions, batch.positions, to_host(d_positions), rng)
+        else:
+            gradient = flatten({key: to_host(grads[key]) for key in by_name[name]})
+            function = partial(of_group, kinds={key: kinds[key] for key in by_name[name]})
+            found[name] = smallest_error(function, flatten(by_name[name]), gradient, rng)
+    return {name: error for name, (error, _) in found.items()}, {name: kinks for name, (_, kinks) in found.items()}
 
 
 def smallest_error(function, x, gradient, rng):

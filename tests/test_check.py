@@ -69,7 +69,7 @@ def test_with_kinks_everywhere_nothing_is_measured_and_nothing_passes(perceptron
     monkeypatch.setattr(exactness, "relu_sides", lambda cache: [np.array(next(calls))])
     errors, kinks = exactness.gradient_errors(*perceptrons, rng)
     assert set(errors.values()) == {np.inf}
-    assert set(kinks.values()) == {len(exactness.STEPS)}
+    assert set(kinks.values()) == {len(exactness.STEPS) * (1 + exactness.NEARBY)}
 
 
 def test_every_wrong_gradient_is_noticed_beside_kinks(perceptrons, monkeypatch):
