@@ -103,6 +103,8 @@ def keep_freed_memory():
 def _process():
     """A worker process, as long as the `with` lasts; it keeps nothing, so that it may be killed at any time.
 
+    It has a process group of its own: a terminal's Ctrl-C is for the main process, also while this one starts.
+
     Raises
     ------
     UserError
@@ -111,7 +113,7 @@ def _process():
     command = [sys.executable, *interpreter_options(), "-c", START_OF_A_WORKER, *map(str, sys.path)]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
     try:
-        process = subprocess.Popen(command, env={**os.environ, **ONE_BLAS_THREAD}, **pipes)
+        process = subprocess.Popen(command, env={**os.environ, **ONE_BLAS_THREAD}, process_group=0, **pipes)
     except (OSError, MemoryError) as error:
         raise UserError(f"A worker process cannot be started ({error}): use fewer --threads.") from None
     for pipe in (process.stdin, process.stdout):

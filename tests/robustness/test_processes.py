@@ -1,5 +1,6 @@
 """Runs that are killed, signalled, doubled, or whose worker finds traps in the current folder."""
 
+import os
 import random
 import shutil
 import signal
@@ -9,6 +10,7 @@ import pytest
 
 from cormorant_np import train
 from cormorant_np.files import folder_for_one
+from cormorant_np.training.parallel import workers
 
 from .tools import ROOT, TINY, begin, called, differences, ended, is_one_sentence
 
@@ -80,6 +82,13 @@ def test_a_signal_saves_and_the_run_goes_on(name, code, undisturbed, tmp_path):
     assert returned == code and "Traceback" not in err and "--resume" in out + err
     resume(run_dir)
     assert differences(run_dir, undisturbed) == []
+
+
+@posix
+def test_a_terminals_ctrl_c_does_not_reach_a_worker_that_starts():
+    with workers(2) as pool:
+        first, second = pool.run(os.getpgid, [(0,), (0,)])
+    assert first == os.getpgid(0) != second
 
 
 @posix
