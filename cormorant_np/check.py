@@ -62,7 +62,8 @@ def main(arguments=None):
     check_device(device)
     rng = np.random.default_rng(options.seed)
     config, params, batch, table = trained_network(options) if options.run_dir else random_network(options, rng)
-    with threadpool_limits(limits=1, user_api="blas"):  # for matrices as small as these, more threads are slower
+    quiet = np.errstate(over="ignore", invalid="ignore", divide="ignore")  # what is not finite fails in the report
+    with quiet, threadpool_limits(limits=1, user_api="blas"):  # for matrices as small as these, more threads are slower
         result = report(params, batch, config, rng, device)
     if options.out:
         out = Path(options.out)
