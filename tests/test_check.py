@@ -163,7 +163,7 @@ def test_a_failed_check_exits_with_1(capsys, monkeypatch):
         (["--gain", "1e9"], "not finite"),
         (["--gain", "low"], "--gain must be"),
         (["--run-dir", "nowhere"], "does not exist"),
-        (["--run-dir", "nowhere", "--gain", "5"], "fixed in a run"),
+        (["--run-dir", "nowhere", "--gain", "5"], "--gain cannot be given with --run-dir"),
         (["--molecules", "nowhere.xyz"], "no file"),
     ],
 )
