@@ -5,7 +5,7 @@ import importlib
 import sys
 
 from cormorant_np import __version__
-from cormorant_np.errors import run_command
+from cormorant_np.errors import Parser, run_command
 
 COMMANDS = {
     "train": "learn energies and forces of molecules",
@@ -22,7 +22,7 @@ def main(arguments=None):
     if arguments and arguments[0] in COMMANDS:
         return importlib.import_module(f"cormorant_np.{arguments[0]}").main(arguments[1:])
     lines = [f"  {name:<10} {what}" for name, what in COMMANDS.items()]
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="cormorant",
         usage="cormorant COMMAND [options], or python -m cormorant_np COMMAND [options]",
         description="Cormorant in NumPy and CuPy. The commands, each with --help:\n\n" + "\n".join(lines),

@@ -26,7 +26,7 @@ from tqdm import tqdm
 from cormorant_np import data
 from cormorant_np.backend import array_counts, check_device, choose_device, synchronise, to_device
 from cormorant_np.config import LIMITS, Config
-from cormorant_np.errors import UserError, run_command
+from cormorant_np.errors import Parser, UserError, run_command
 from cormorant_np.network.parameters import flatten, init_params, layout, unflatten
 from cormorant_np.training import loop
 from cormorant_np.training.loss import Targets
@@ -313,7 +313,7 @@ def report(result):
 
 
 def main(arguments=None):
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m cormorant_np.benchmark",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,

@@ -16,7 +16,7 @@ from threadpoolctl import threadpool_limits
 from cormorant_np import data
 from cormorant_np.backend import check_device, choose_device
 from cormorant_np.config import CONVENTIONS, LIMITS, Config
-from cormorant_np.errors import UserError, run_command
+from cormorant_np.errors import Parser, UserError, run_command
 from cormorant_np.exactness import report
 from cormorant_np.model import init_params
 from cormorant_np.training import plots, run_directory
@@ -35,7 +35,7 @@ NUM_MOLECULES = 3
 
 
 def build_parser():
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m cormorant_np.check",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,

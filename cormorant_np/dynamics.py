@@ -11,7 +11,7 @@ import numpy as np
 from tqdm import tqdm
 
 from cormorant_np.backend import choose_device
-from cormorant_np.errors import UserError, run_command
+from cormorant_np.errors import Parser, UserError, run_command
 from cormorant_np.training.options import path, positive_number, seed, whole_number
 from cormorant_np.training.plots import plot_total_energy
 
@@ -109,7 +109,7 @@ def drift(energies, femtoseconds, num_atoms):
 
 
 def build_parser():
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m cormorant_np.dynamics",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,

@@ -1,5 +1,6 @@
 """What ends a command: mistakes that the user can mend, the system's refusals, and signals. Each is one sentence."""
 
+import argparse
 import contextlib
 import errno
 import os
@@ -41,6 +42,14 @@ class Stopped(KeyboardInterrupt):
     def __init__(self, signum, sentence="Interrupted."):
         super().__init__(sentence)
         self.signum = signum
+
+
+class Parser(argparse.ArgumentParser):
+    """The options of a command; a mistake in them is one sentence, not the whole list of options."""
+
+    def error(self, message):
+        said = message.removeprefix("argument ").replace(": must", " must", 1)
+        raise UserError(f"{said[:1].upper()}{said[1:]} (options: {self.prog} --help).")
 
 
 def run_command(main):

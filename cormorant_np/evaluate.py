@@ -1,17 +1,16 @@
 """Errors of a trained run: python -m cormorant_np.evaluate --run-dir DIR."""
 
-import argparse
 import json
 
 from cormorant_np.backend import choose_device
-from cormorant_np.errors import run_command
+from cormorant_np.errors import Parser, run_command
 from cormorant_np.training.options import path, threads
 from cormorant_np.training.reporting import with_mev
 from cormorant_np.training.results import file_errors, run_errors
 
 
 def main(arguments=None):
-    parser = argparse.ArgumentParser(prog="python -m cormorant_np.evaluate", description=__doc__)
+    parser = Parser(prog="python -m cormorant_np.evaluate", description=__doc__)
     parser.add_argument("--run-dir", type=path, required=True, help="a run of train, or a model's name: ethanol")
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--split", choices=["train", "valid", "test"], default="test", help="part of the run's data")

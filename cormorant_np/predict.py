@@ -12,14 +12,14 @@ from cormorant_np import data
 from cormorant_np.backend import choose_device
 from cormorant_np.data.units import energy_factor
 from cormorant_np.data.writing import WRITERS
-from cormorant_np.errors import UserError, run_command
+from cormorant_np.errors import Parser, UserError, run_command
 from cormorant_np.files import replace_file
 from cormorant_np.training.options import path, threads
 from cormorant_np.training.prediction import load_network, predict_molecules
 
 
 def main(arguments=None):
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m cormorant_np.predict",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from cormorant_np.backend import choose_device
 from cormorant_np.data import describe_targets
-from cormorant_np.errors import Stopped, UserError, run_command
+from cormorant_np.errors import Parser, Stopped, UserError, run_command
 from cormorant_np.files import folder_for_one
 from cormorant_np.training.loop import train
 from cormorant_np.training.options import PATHS, add_options, path, read_config
@@ -27,7 +27,7 @@ MAY_CHANGE += ("data_dir", "data_file", "valid_file", "test_file")
 
 def build_parser():
     """The command line; an option that is not given has no value, so that defaults can depend on the data set."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m cormorant_np.train",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,

@@ -208,7 +208,7 @@ def test_a_failed_check_exits_with_1(capsys, monkeypatch):
     [
         (["--gain", "1e9"], "not finite"),
         (["--run-dir", "nowhere"], "does not exist"),
-        (["--run-dir", "nowhere", "--gain", "5"], "network is fixed"),
+        (["--run-dir", "nowhere", "--gain", "5"], "--gain cannot be given with --run-dir"),
         (["--molecules", "nowhere.xyz"], "no file"),
     ],
 )

@@ -57,8 +57,8 @@ def test_train_evaluate_and_resume(tmp_path):
 
     again = run("train", *TINY, "--run-dir", tmp_path / "run")
     assert_one_sentence(again, "--resume")
-    changed = run("train", "--run-dir", tmp_path / "run", "--resume", "--lr", 1)
-    assert_one_sentence(changed, "--lr")
+    changed = run("train", "--run-dir", tmp_path / "run", "--resume", "--seed", 1)
+    assert_one_sentence(changed, "--seed")
 
 
 @pytest.mark.skipif(not RMD17.exists(), reason="the rMD17 files are not beside this clone")

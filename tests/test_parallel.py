@@ -84,7 +84,7 @@ def test_every_worker_gets_its_task_and_answers_come_in_order():
 
 
 def test_an_error_in_a_worker_is_raised_here():
-    with parallel.workers(2) as pool, pytest.raises(UserError, match="species"):
+    with parallel.workers(2) as pool, pytest.raises(UserError, match="species must be a whole number from 1"):
         pool.run(Config.md17, [((1, 6),), ((0,),)])
 
 

@@ -3,14 +3,13 @@
     python -m cormorant_np.data.make_qm9_sample --molecules 1000 --out sample_qm9.npz
 """
 
-import argparse
 from pathlib import Path
 
 import numpy as np
 
 from cormorant_np.data.downloads import data_directory
 from cormorant_np.data.qm9 import Table, read_table
-from cormorant_np.errors import UserError, run_command
+from cormorant_np.errors import Parser, UserError, run_command
 
 
 def choose(table, rows):
@@ -26,7 +25,7 @@ def choose(table, rows):
 
 
 def main(argv=None):
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = Parser(description=__doc__.splitlines()[0])
     parser.add_argument("--molecules", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--data-dir", help="where QM9 is, or goes")

@@ -5,13 +5,12 @@
 Needs the optional packages ASE (the dynamics) and tblite (the semi-empirical energies and forces).
 """
 
-import argparse
 from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
 
-from cormorant_np.errors import UserError, run_command
+from cormorant_np.errors import Parser, UserError, run_command
 
 TIMESTEP_FS = 0.5
 FRICTION_PER_FS = 0.01
@@ -108,7 +107,7 @@ def run_dynamics(atoms, num_frames, temperature, interval_fs, equilibration_ps, 
 
 
 def main(argv=None):
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = Parser(description=__doc__.splitlines()[0])
     parser.add_argument("--molecule", default="ethanol", help="a name, a name in ASE's G2 collection or an .xyz file")
     parser.add_argument("--frames", type=int, default=5000)
     parser.add_argument("--temperature", type=float, default=500, help="in K")

@@ -4,14 +4,15 @@ r_ij = r_i - r_j, from the sender j to the receiver i. All arrays here have one 
 of j ≤ i: (..., B, P), see `pairs`.
 """
 
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
 
-from cormorant_np.backend import device_of, get_array_module
+from cormorant_np.backend import device_of, get_array_module, to_device
 from cormorant_np.network.pairs import gather_backward, pair_indices, spread, spread_backward
 from cormorant_np.network.radial import mask_backward, mask_forward, radial_backward, radial_forward
-from cormorant_np.so3_vector import parity
+from cormorant_np.so3_vector import num_l
 from cormorant_np.spherical_harmonics import (
     normalise,
     normalise_backward,
@@ -96,21 +97,26 @@ def real_harmonics_forward(harmonics):
     ((L+1)², B, N_j, N_i) real
     """
     y = spread(to_real(harmonics))
-    y *= _order_signs(y)
+    y *= _signs_for(y)
     return y
 
 
 def real_harmonics_backward(d_real):
     """Of both orders, ((L+1)², B, N_j, N_i) real, and from the real harmonics to the complex ones, ((L+1)², B, P)."""
-    return to_real_backward(spread_backward(d_real * _order_signs(d_real)))
+    return to_real_backward(spread_backward(d_real * _signs_for(d_real)))
 
 
-def _order_signs(y):
+@cache
+def _order_signs(l_max, num_atoms, dtype, device):
     """What turns Y_ℓ of j ≤ i into that of (j, i), ((L+1)², 1, N_j, N_i): 1, (-1)^ℓ if j > i, their mean if j = i."""
-    xp = get_array_module(y)
-    j, i = xp.arange(y.shape[-1])[:, None], xp.arange(y.shape[-1])
-    parities = parity(y)[:, None, None, None]
-    return xp.where(j < i, 1, xp.where(j > i, parities, (1 + parities) / 2)).astype(y.dtype)
+    parity = np.concatenate([np.full(2 * l + 1, (-1.0) ** l) for l in range(l_max + 1)])[:, None, None]
+    j, i = np.indices((num_atoms, num_atoms))
+    signs = np.where(j < i, 1, np.where(j > i, parity, (1 + parity) / 2))
+    return to_device(signs[:, None].astype(dtype), device)
+
+
+def _signs_for(y):
+    return _order_signs(num_l(y) - 1, y.shape[-1], y.dtype.name, device_of(y))
 
 
 class PairFunctions(NamedTuple):
