@@ -110,8 +110,8 @@ def training_curve(gain):
         for epoch in range(settings.epochs):
             for indices in epoch_batches(problem, settings, epoch):
                 state = train_step(state, indices, problem, settings, pool)
-            curve.append(float(state.error_sum) / settings.num_train * problem.scale)
-            state = state._replace(error_sum=state.error_sum * 0, step=0)
+            curve.append(float(state.error_sums[0]) / settings.num_train * problem.scale)
+            state = state._replace(error_sums=state.error_sums * 0, step=0)
     return curve
 
 

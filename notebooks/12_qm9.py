@@ -18,7 +18,7 @@ from cormorant_np.model import forward, init_params
 from cormorant_np.network.parameters import layout, unflatten
 from cormorant_np.training.loop import start, train_step
 from cormorant_np.training.parallel import workers
-from cormorant_np.training.prediction import prediction_errors
+from cormorant_np.training.prediction import frame_errors
 from cormorant_np.training.problem import epoch_batches, prepare
 from cormorant_np.training.settings import Settings
 
@@ -122,10 +122,10 @@ with workers(settings.threads) as pool:
         for indices in epoch_batches(problem, settings, epoch):
             state = train_step(state, indices, problem, settings, pool)
         params = unflatten(state.vector, layout(problem.config))
-        errors = prediction_errors(params, problem, problem.splits["valid"], settings, pool)
-        log.append([epoch + 1, float(state.error_sum) / settings.num_train * problem.scale, float(abs(errors).mean())])
-        state = state._replace(error_sum=state.error_sum * 0, step=0)
-    test_errors = prediction_errors(params, problem, problem.splits["test"], settings, pool)
+        errors, _ = frame_errors(params, problem, problem.splits["valid"], settings, pool)
+        log.append([epoch + 1, float(state.error_sums[0]) / settings.num_train * problem.scale, float(abs(errors).mean())])
+        state = state._replace(error_sums=state.error_sums * 0, step=0)
+    test_errors, _ = frame_errors(params, problem, problem.splits["test"], settings, pool)
 print(len(state.vector), "parameters")
 print_table(log, ["epoch", "training MAE / eV", "validation MAE / eV"])
 
