@@ -122,10 +122,11 @@ with workers(settings.threads) as pool:
         for indices in epoch_batches(problem, settings, epoch):
             state = train_step(state, indices, problem, settings, pool)
         params = unflatten(state.vector, layout(problem.config))
-        errors, _ = frame_errors(params, problem, problem.splits["valid"], settings, pool)
-        log.append([epoch + 1, float(state.error_sums[0]) / settings.num_train * problem.scale, float(abs(errors).mean())])
+        errors, _ = frame_errors(params, problem, problem.splits["valid"], pool)
+        train_error = float(state.error_sums[0]) / settings.num_train * problem.scale
+        log.append([epoch + 1, train_error, float(abs(errors).mean())])
         state = state._replace(error_sums=state.error_sums * 0, step=0)
-    test_errors, _ = frame_errors(params, problem, problem.splits["test"], settings, pool)
+    test_errors, _ = frame_errors(params, problem, problem.splits["test"], pool)
 print(len(state.vector), "parameters")
 print_table(log, ["epoch", "training MAE / eV", "validation MAE / eV"])
 

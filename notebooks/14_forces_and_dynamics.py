@@ -18,13 +18,13 @@ from ase.optimize import BFGS
 
 from cormorant_np import Config, data, model, plain
 from cormorant_np.calculator import Cormorant
-from cormorant_np.drawing import COLOURS, axes_3d, draw_molecule, print_table
+from cormorant_np.drawing import COLOURS, draw_molecule, print_table
 from cormorant_np.dynamics import drift, set_off
 from cormorant_np.network.parameters import flatten, init_params, layout, unflatten
 from cormorant_np.training.forces import displace
 from cormorant_np.training.loss import Targets
 from cormorant_np.training.parallel import loss_and_gradient, workers
-from cormorant_np.training.prediction import find_run, load_network, predict_molecules
+from cormorant_np.training.prediction import find_run, predict_molecules
 
 KCAL = units.kcal / units.mol  # in eV
 
@@ -93,7 +93,8 @@ right.set(xlabel="true force component / (kcal/mol/Å)", ylabel="predicted", asp
 right.legend(markerscale=3)
 plt.show()
 print(f"test MAE: energies {energy_mae:.3f} kcal/mol, forces {force_mae:.3f} kcal/mol/Å")
-print(f"mean size of an energy's difference from the mean {abs(sample.energies[test] - sample.energies.mean()).mean():.1f},")
+from_the_mean = abs(sample.energies[test] - sample.energies.mean()).mean()
+print(f"mean size of an energy's difference from the mean {from_the_mean:.1f},")
 print(f"of a force component {abs(true).mean():.1f}")
 assert force_mae < 0.25
 
@@ -108,18 +109,22 @@ assert force_mae < 0.25
 # $$L = (E - t)^2 + \frac{w}{3A} \sum_{ia} (F_{ia} - F^{\rm ref}_{ia})^2 .$$
 #
 # Its derivatives by energy and forces are easy:
-# $dE = 2\,(E - t)$ and $dF = \frac{2w}{3A} (F - F^{\rm ref})$. Its derivative by a weight $W$ is not. $F$ is a derivative
-# already, so we seem to need the second derivative $\partial^2 E/\partial \mathbf r\,\partial W$, a backward pass through
+# $dE = 2\,(E - t)$ and $dF = \frac{2w}{3A} (F - F^{\rm ref})$. Its derivative by a weight $W$ is not. $F$ is a
+# derivative
+# already, so we seem to need the second derivative $\partial^2 E/\partial \mathbf r\,\partial W$, a backward pass
+# through
 # the backward pass. But derivatives commute:
 #
 # $$dW = dE\,\frac{\partial E}{\partial W} + \sum_{ia} dF_{ia} \frac{\partial F_{ia}}{\partial W}
-# = dE\,\frac{\partial E}{\partial W} - \sum_{ia} dF_{ia}\,\frac{\partial}{\partial r_{ia}} \frac{\partial E}{\partial W}.$$
+# = dE\,\frac{\partial E}{\partial W} - \sum_{ia} dF_{ia}\,\frac{\partial}{\partial r_{ia}} \frac{\partial
+# E}{\partial W}.$$
 #
 # The last sum is the slope of $\partial E/\partial W$ when all atoms move along $dF$. `backward` gives
 # $\partial E/\partial W$ for any positions, so two calls give the slope. With $M = \max |dF|$ and
 # the displacement $h\,dF/M$, whose longest component is $h$,
 #
-# $$dW \approx \Bigl(\frac{dE}{2} - \frac{M}{2h}\Bigr) \frac{\partial E}{\partial W}\Bigl(\mathbf r + h\frac{dF}{M}\Bigr)
+# $$dW \approx \Bigl(\frac{dE}{2} - \frac{M}{2h}\Bigr) \frac{\partial E}{\partial W}\Bigl(\mathbf r +
+# h\frac{dF}{M}\Bigr)
 # + \Bigl(\frac{dE}{2} + \frac{M}{2h}\Bigr) \frac{\partial E}{\partial W}\Bigl(\mathbf r - h\frac{dF}{M}\Bigr),$$
 #
 # with an error of order $h^2$. Not one new derivative has to be written. As a loop, for a bent water molecule
@@ -208,9 +213,8 @@ def gradient_with(h, dtype):
 exact = (4 * gradient_with(1e-4, np.float64) - gradient_with(2e-4, np.float64)) / 3  # h² cancels
 rows = []
 for h in (1e-1, 1e-2, 1e-3, 1e-4, 1e-5):
-    relative = [
-        float(np.linalg.norm(gradient_with(h, dtype) - exact) / np.linalg.norm(exact)) for dtype in (np.float64, np.float32)
-    ]
+    differences = [gradient_with(h, dtype) - exact for dtype in (np.float64, np.float32)]
+    relative = [float(np.linalg.norm(difference) / np.linalg.norm(exact)) for difference in differences]
     rows.append([f"{h:g}", *(f"{error:.0e}" for error in relative)])
 print_table(rows, ["h / Å", "64-bit", "32-bit"])
 
@@ -295,7 +299,8 @@ plt.show()
 #
 # Newton's equations, $m_i \ddot{\mathbf r}_i = \mathbf F_i$, with velocity Verlet, which is three lines:
 #
-# $$\mathbf v \mathrel{+}= \frac{\mathbf F}{m} \frac{\Delta t}{2}, \qquad \mathbf r \mathrel{+}= \mathbf v\,\Delta t, \qquad
+# $$\mathbf v \mathrel{+}= \frac{\mathbf F}{m} \frac{\Delta t}{2}, \qquad \mathbf r \mathrel{+}= \mathbf v\,\Delta t,
+# \qquad
 # \mathbf F = \mathbf F(\mathbf r), \qquad \mathbf v \mathrel{+}= \frac{\mathbf F}{m} \frac{\Delta t}{2}.$$
 #
 # A step of 0.5 fs is short enough: the O-H bond swings once in 9 fs. The molecule starts at its minimum, with
@@ -339,7 +344,8 @@ print(f"total energy: standard deviation {1000 * total.std():.1f} meV, drift {sl
 assert total.std() < 0.05 * energies[:, 0].std()
 
 # %% [markdown]
-# The potential energy goes up and down by several kcal/mol, and the total energy is a straight line. It has to be: the forces
+# The potential energy goes up and down by several kcal/mol, and the total energy is a straight line. It has to be:
+# the forces
 # are the exact slope of one energy. Its ripple, on the right, is the error of the integrator, and goes with
 # $\Delta t^2$. Networks that predict forces directly, not as a slope, do not conserve energy. (A drift from half a
 # picosecond is uncertain. [The page on dynamics](../docs/dynamics.md) has one of 10 ps.)
@@ -385,7 +391,8 @@ print(f"O-H stretch: in the spectrum {peak:.0f} cm⁻¹, harmonic {harmonic[-1]:
 assert abs(peak - harmonic[-1]) < 2 * resolution
 
 # %% [markdown]
-# The groups stand where the harmonic frequencies say: below 1600 cm⁻¹ the skeleton and the bending of C-H bonds, near 3000
+# The groups stand where the harmonic frequencies say: below 1600 cm⁻¹ the skeleton and the bending of C-H bonds,
+# near 3000
 # the stretching of C-H, alone at the right that of O-H. Lines closer than the resolution run into one. How high
 # a line is depends on how much of the energy its motion got from the dice. Stretches lie a little below their
 # ticks, since a bond that is stretched gets softer.
@@ -461,13 +468,16 @@ assert abs(stretch[-1] - GFN2_STRETCH[-1]) > 5
 #
 # The ripple is an error of order $\Delta t^2$: four times as large. The drift stays near zero, since velocity Verlet
 # keeps exactly an energy that is close to the true one. That holds as long as the fastest vibration is resolved,
-# $\omega\,\Delta t < 2$. For O-H with $2\pi/\omega = 9.4$ fs the limit is 3.0 fs: at 4 fs the energy explodes within some
+# $\omega\,\Delta t < 2$. For O-H with $2\pi/\omega = 9.4$ fs the limit is 3.0 fs: at 4 fs the energy explodes within
+# some
 # steps.
 #
 # </details>
 #
-# **2.** *Derive.* In the formula for $dW$, why does $dE\,\partial E/\partial W$ at $\mathbf r$ become half the sum of the
-# same gradient at two other places, and what does that cost? What is left of the formula if the forces are right, $dF = 0$?
+# **2.** *Derive.* In the formula for $dW$, why does $dE\,\partial E/\partial W$ at $\mathbf r$ become half the sum
+# of the
+# same gradient at two other places, and what does that cost? What is left of the formula if the forces are right,
+# $dF = 0$?
 #
 # <details><summary>Solution</summary>
 #
