@@ -59,6 +59,7 @@ def run_command(main):
     Ctrl-C), and 141 for an output that nobody reads any more. Letters that the output's encoding lacks become "?".
     """
     sys.excepthook = sys.__excepthook__
+    _open_closed_streams()
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")
@@ -102,6 +103,13 @@ def sentence_of(error, path=None):
     path = path or error.filename or "The output"
     advice = ADVICE.get(error.errno, "see that it is there and may be used")
     return f"{os.fsdecode(path)} cannot be used ({error.strerror or error}): {advice}."
+
+
+def _open_closed_streams():
+    """Point standard streams that were closed at nothing: who prints need not ask, and no file takes their numbers."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115
 
 
 def _forget_closed_streams():

@@ -94,12 +94,13 @@ def read_file(path, missing="check its name"):
     UserError
         If there is none, which then ends with `missing`, or it cannot be read.
     """
+    missing = missing if missing.endswith("?") else f"{missing}."
     try:
         if not stat.S_ISREG(os.stat(path).st_mode):
-            raise UserError(f"{path} is no file: {missing}.")
+            raise UserError(f"{path} is no file: {missing}")
         return Path(path).read_bytes()
     except (FileNotFoundError, NotADirectoryError):
-        raise UserError(f"{path} does not exist: {missing}.") from None
+        raise UserError(f"{path} does not exist: {missing}") from None
     except OSError as error:
         raise UserError(sentence_of(error, path).replace("used", "read")) from None
 
