@@ -115,6 +115,12 @@ def _order_signs(l_max, num_atoms, dtype, device):
     return to_device(signs[:, None].astype(dtype), device)
 
 
+def make_tables(num_atoms, config, dtype, device):
+    """Put the tables for molecules of so many atoms on the device, so that no later step has to upload them."""
+    pair_indices(num_atoms, device)
+    _order_signs(max(config.l_max_sh), num_atoms, dtype, device)
+
+
 def _signs_for(y):
     return _order_signs(num_l(y) - 1, y.shape[-1], y.dtype.name, device_of(y))
 

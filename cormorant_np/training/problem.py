@@ -13,7 +13,7 @@ from cormorant_np.config import Config
 from cormorant_np.data.memory import memory_limit
 from cormorant_np.data.units import energy_factor
 from cormorant_np.errors import UserError
-from cormorant_np.network.pairs import pair_indices
+from cormorant_np.network.geometry import make_tables
 from cormorant_np.network.parameters import layout
 from cormorant_np.training.loss import Targets
 from cormorant_np.training.settings import network
@@ -80,7 +80,7 @@ def prepare(settings, run=None):
     batch = data.make_batch(dataset.charges, dataset.positions, config, np.dtype(settings.dtype))
     num_atoms = (dataset.charges > 0).sum(axis=1)
     for n in np.unique(num_atoms).tolist():
-        pair_indices(n, settings.device)  # so that no training step uploads these tables
+        make_tables(n, config, settings.dtype, settings.device)
     return Problem(
         dataset=dataset,
         splits=splits,
