@@ -99,8 +99,8 @@ print(f"of a force component {abs(true).mean():.1f}")
 assert force_mae < 0.25
 
 # %% [markdown]
-# Notebook 11 trains on energies alone and ends with errors of several kcal/mol/Å: one energy a frame says little about
-# 27 slopes. So the forces have to be in the loss.
+# The small network of notebook 11, trained on energies alone, is off by 10 kcal/mol/Å: one energy a frame says little
+# about 27 slopes. So the forces have to be in the loss.
 #
 # ## A loss with forces
 #
@@ -110,21 +110,19 @@ assert force_mae < 0.25
 #
 # Its derivatives by energy and forces are easy:
 # $dE = 2\,(E - t)$ and $dF = \frac{2w}{3A} (F - F^{\rm ref})$. Its derivative by a weight $W$ is not. $F$ is a
-# derivative
-# already, so we seem to need the second derivative $\partial^2 E/\partial \mathbf r\,\partial W$, a backward pass
-# through
-# the backward pass. But derivatives commute:
+# derivative already, so we seem to need the second derivative $\partial^2 E/\partial \mathbf r\,\partial W$, a backward
+# pass through the backward pass. But derivatives commute:
 #
 # $$dW = dE\,\frac{\partial E}{\partial W} + \sum_{ia} dF_{ia} \frac{\partial F_{ia}}{\partial W}
-# = dE\,\frac{\partial E}{\partial W} - \sum_{ia} dF_{ia}\,\frac{\partial}{\partial r_{ia}} \frac{\partial
-# E}{\partial W}.$$
+# = dE\,\frac{\partial E}{\partial W}
+# - \sum_{ia} dF_{ia}\,\frac{\partial}{\partial r_{ia}} \frac{\partial E}{\partial W}.$$
 #
 # The last sum is the slope of $\partial E/\partial W$ when all atoms move along $dF$. `backward` gives
 # $\partial E/\partial W$ for any positions, so two calls give the slope. With $M = \max |dF|$ and
 # the displacement $h\,dF/M$, whose longest component is $h$,
 #
-# $$dW \approx \Bigl(\frac{dE}{2} - \frac{M}{2h}\Bigr) \frac{\partial E}{\partial W}\Bigl(\mathbf r +
-# h\frac{dF}{M}\Bigr)
+# $$dW \approx
+# \Bigl(\frac{dE}{2} - \frac{M}{2h}\Bigr) \frac{\partial E}{\partial W}\Bigl(\mathbf r + h\frac{dF}{M}\Bigr)
 # + \Bigl(\frac{dE}{2} + \frac{M}{2h}\Bigr) \frac{\partial E}{\partial W}\Bigl(\mathbf r - h\frac{dF}{M}\Bigr),$$
 #
 # with an error of order $h^2$. Not one new derivative has to be written. As a loop, for a bent water molecule
@@ -287,24 +285,25 @@ figure, ax = plt.subplots(figsize=(8, 2.2))
 ax.vlines(reference, 1, 2, color="black", label="GFN2-xTB")
 ax.vlines(harmonic, 0, 1, color=COLOURS[3], label="network")
 ax.set(xlabel="wave number / cm⁻¹", yticks=[], xlim=(0, 4000))
-ax.legend(loc="upper center", ncols=2)
+ax.legend(loc="upper center", bbox_to_anchor=(0.55, 1))
 plt.show()
 
 # %% [markdown]
 # A frequency is a second derivative of the energy, and nobody has trained on those. Errors of forces are noise, and
-# noise gets worse with every derivative; here little of it is left. A network that was trained on energies alone gives
-# frequencies that are off by hundreds of cm⁻¹.
+# noise gets worse with every derivative; here little of it is left. A network that was trained on energies alone can be
+# off by hundreds of cm⁻¹.
 #
 # ## Half a picosecond
 #
 # Newton's equations, $m_i \ddot{\mathbf r}_i = \mathbf F_i$, with velocity Verlet, which is three lines:
 #
 # $$\mathbf v \mathrel{+}= \frac{\mathbf F}{m} \frac{\Delta t}{2}, \qquad \mathbf r \mathrel{+}= \mathbf v\,\Delta t,
-# \qquad
-# \mathbf F = \mathbf F(\mathbf r), \qquad \mathbf v \mathrel{+}= \frac{\mathbf F}{m} \frac{\Delta t}{2}.$$
+# \qquad \mathbf F = \mathbf F(\mathbf r), \qquad \mathbf v \mathrel{+}= \frac{\mathbf F}{m} \frac{\Delta t}{2}.$$
 #
 # A step of 0.5 fs is short enough: the O-H bond swings once in 9 fs. The molecule starts at its minimum, with
-# velocities drawn at 600 K. Half of that energy soon goes into the potential, and about 300 K are left.
+# velocities drawn at 600 K; then the motion and the rotation of the whole are taken away, 6 of 27 degrees of freedom.
+# Half of what is left soon goes into the potential. So the mean temperature will be about $600\,/\,2 \cdot 21\,/\,27 =
+# 233$ K, if all 27 are counted.
 
 # %%
 TIMESTEP, NUM_STEPS = 0.5, 1100  # fs
@@ -345,8 +344,7 @@ assert total.std() < 0.05 * energies[:, 0].std()
 
 # %% [markdown]
 # The potential energy goes up and down by several kcal/mol, and the total energy is a straight line. It has to be:
-# the forces
-# are the exact slope of one energy. Its ripple, on the right, is the error of the integrator, and goes with
+# the forces are the exact slope of one energy. Its ripple, on the right, is the error of the integrator, and goes with
 # $\Delta t^2$. Networks that predict forces directly, not as a slope, do not conserve energy. (A drift from half a
 # picosecond is uncertain. [The page on dynamics](../docs/dynamics.md) has one of 10 ps.)
 #
@@ -392,10 +390,14 @@ assert abs(peak - harmonic[-1]) < 2 * resolution
 
 # %% [markdown]
 # The groups stand where the harmonic frequencies say: below 1600 cm⁻¹ the skeleton and the bending of C-H bonds,
-# near 3000
-# the stretching of C-H, alone at the right that of O-H. Lines closer than the resolution run into one. How high
-# a line is depends on how much of the energy its motion got from the dice. Stretches lie a little below their
-# ticks, since a bond that is stretched gets softer.
+# near 3000 the stretching of C-H, alone at the right that of O-H. Lines closer than the resolution run into one. How
+# high a line is depends on how much of the energy its motion got from the dice. The peak at the left has no tick: here
+# the methyl group got enough to turn round and round about C-C, once in 0.27 ps, which is no vibration at all.
+#
+# Half a picosecond does not show more. In 10 ps, with a resolution of some 7 cm⁻¹, most lines lie 1 to 15 cm⁻¹ below
+# their ticks, since a bond that is stretched gets softer. Only O-H lies above, at 3569 cm⁻¹: steps of 0.5 fs make the
+# fastest vibration too fast. Velocity Verlet turns $\omega$ into
+# $\frac{2}{\Delta t} \arcsin \frac{\omega\,\Delta t}{2}$, which here is 17 cm⁻¹ more.
 #
 # ## Turning a bond
 #
@@ -468,16 +470,14 @@ assert abs(stretch[-1] - GFN2_STRETCH[-1]) > 5
 #
 # The ripple is an error of order $\Delta t^2$: four times as large. The drift stays near zero, since velocity Verlet
 # keeps exactly an energy that is close to the true one. That holds as long as the fastest vibration is resolved,
-# $\omega\,\Delta t < 2$. For O-H with $2\pi/\omega = 9.4$ fs the limit is 3.0 fs: at 4 fs the energy explodes within
-# some
-# steps.
+# $\omega\,\Delta t < 2$. For O-H with $2\pi/\omega = 9.4$ fs the limit is 3.0 fs: at 4 fs the energy grows by 170
+# kcal/mol within eight steps, and the molecule flies apart.
 #
 # </details>
 #
 # **2.** *Derive.* In the formula for $dW$, why does $dE\,\partial E/\partial W$ at $\mathbf r$ become half the sum
-# of the
-# same gradient at two other places, and what does that cost? What is left of the formula if the forces are right,
-# $dF = 0$?
+# of the same gradient at two other places, and what does that cost? What is left of the formula if the forces are
+# right, $dF = 0$?
 #
 # <details><summary>Solution</summary>
 #
@@ -498,7 +498,7 @@ assert abs(stretch[-1] - GFN2_STRETCH[-1]) > 5
 # masses = ethanol.get_masses()
 # masses[H] = 2.014
 # ethanol.set_masses(masses)
-# print(frequencies(ethanol)[-1], frequencies(ethanol).round(0))
+# print(frequencies(ethanol).round(0))
 # ```
 #
 # The energy surface knows nothing of masses, so the same network serves. The stretch falls by about the square
