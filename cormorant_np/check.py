@@ -16,6 +16,7 @@ from threadpoolctl import threadpool_limits
 from cormorant_np import data
 from cormorant_np.backend import check_device, choose_device
 from cormorant_np.config import CONVENTIONS, LIMITS, Config
+from cormorant_np.data.elements import species_of
 from cormorant_np.errors import Parser, UserError, run_command
 from cormorant_np.exactness import report
 from cormorant_np.model import init_params
@@ -24,7 +25,7 @@ from cormorant_np.training.gain import format_table, tune_gain
 from cormorant_np.training.options import gain, path, seed, whole_number
 from cormorant_np.training.prediction import find_run
 from cormorant_np.training.problem import check_size
-from cormorant_np.training.settings import by_layer
+from cormorant_np.training.settings import by_layer, option_of
 
 PRESETS = {"md17": Config.md17, "qm9": Config.qm9}
 SIZES = {"num_channels": (16, "n_c"), "num_layers": (4, "S"), "l_max": (3, "L of every layer")}
@@ -46,7 +47,7 @@ def build_parser():
     add("--gain", type=gain, help="g of section 1.6, or auto to tune it and print the table")
     for name, (default, what) in SIZES.items():
         parse = whole_number(*LIMITS[name])
-        add(f"--{name.replace('_', '-')}", type=parse, help=f"{what}; default {default}")
+        add(option_of(name), type=parse, help=f"{what}; default {default}")
     add("--run-dir", type=path, help="check the best model of this run")
     add("--molecules", type=path, help=f"an .xyz file; its first {NUM_MOLECULES} molecules are used")
     add("--device", choices=["cpu", "gpu", "auto"], default="cpu", help="where the network runs; default cpu")
@@ -91,7 +92,7 @@ def random_network(options, rng):
     convention = options.convention or "supplement"
     config = PRESETS[name](convention=convention, num_channels=sizes["num_channels"], l_max=l_max, l_max_sh=l_max)
     if options.molecules:
-        species = sorted({int(z) for z in np.unique(charges)} - {0})
+        species = species_of(charges)
         config = dataclasses.replace(config, species=species, charge_scale=max(species))
     check_size(config)
     batch = data.make_batch(charges, positions, config, np.float64)
@@ -106,7 +107,7 @@ def random_network(options, rng):
 
 def trained_network(options):
     """The network of a run with its best parameters."""
-    given = [f"--{name.replace('_', '-')}" for name in OF_A_NETWORK if getattr(options, name) is not None]
+    given = [option_of(name) for name in OF_A_NETWORK if getattr(options, name) is not None]
     if given:
         raise UserError(f"{' and '.join(given)} cannot be given with --run-dir, whose network is fixed: leave one out.")
     run_dir = find_run(options.run_dir)

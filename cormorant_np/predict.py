@@ -15,7 +15,7 @@ from cormorant_np.data.writing import WRITERS
 from cormorant_np.errors import Parser, UserError, run_command
 from cormorant_np.files import replace_file
 from cormorant_np.training.options import path, threads
-from cormorant_np.training.prediction import load_network, predict_molecules
+from cormorant_np.training.prediction import load_network, predict_with
 
 
 def main(arguments=None):
@@ -40,7 +40,7 @@ def main(arguments=None):
     if not network.is_potential_energy:
         print(f"The run predicts {network.target}, which is written as it is, in {network.unit}.", file=sys.stderr)
     molecules = [(frame.charges, frame.positions) for frame in frames]
-    energies, forces = predict_molecules(options.run_dir, molecules, options.forces, device, options.threads)
+    energies, forces = predict_with(network, molecules, options.forces, device, options.threads)
     energies = [to_ev * energy for energy in energies]
     forces = [None if force is None else to_ev * force for force in forces]
     text = io.StringIO()

@@ -18,7 +18,7 @@ from cormorant_np.training.options import PATHS, add_options, path, read_config
 from cormorant_np.training.reporting import with_mev
 from cormorant_np.training.results import summarise
 from cormorant_np.training.run_directory import read_run, read_settings
-from cormorant_np.training.settings import PROTOCOLS, default_run_dir, new_settings
+from cormorant_np.training.settings import PROTOCOLS, default_run_dir, new_settings, option_of
 
 MAY_CHANGE = ("epochs", "lr", "lr_final", "save_every", "threads", "device")
 MAY_CHANGE += ("data_dir", "data_file", "valid_file", "test_file")
@@ -56,7 +56,7 @@ def resumed_settings(run_dir, given):
     given = {name: tuple(value) if isinstance(value, list) else value for name, value in given.items()}
     changes = {name: value for name, value in given.items() if value != stored[name]}
     for name, value in changes.items():
-        option = f"--{name.replace('_', '-')}"
+        option = option_of(name)
         if name not in MAY_CHANGE:
             raise UserError(
                 f"The run in {run_dir} has {option} {stored[name]}, which --resume cannot change to {value}."

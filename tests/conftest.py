@@ -15,7 +15,7 @@ from cormorant_np.config import Config
 from cormorant_np.data import make_batch
 from cormorant_np.model import init_params
 from cormorant_np.network.pairs import spread
-from cormorant_np.training import loop
+from cormorant_np.training import loop, run_directory
 
 
 @pytest.fixture
@@ -177,6 +177,17 @@ def spin(l):
     m = np.arange(-l, l)
     raising = np.diag(np.sqrt(l * (l + 1) - m * (m + 1)), -1)
     return (raising + raising.T) / 2, (raising - raising.T) / 2j, np.diag(np.arange(-l, l + 1))
+
+
+def assert_same_bits(run_dir, other):
+    """Two runs have the same best model, checkpoint and log, but for the seconds that they took."""
+    for name in ("best.npz", "checkpoint.npz"):
+        arrays, others = (run_directory.load_arrays(run / name) for run in (run_dir, other))
+        assert arrays.keys() == others.keys()
+        for key in arrays:
+            assert np.array_equal(arrays[key], others[key]), (name, key)
+    rows, other_rows = (run_directory.read_log(run / "log.jsonl") for run in (run_dir, other))
+    assert [row | {"seconds": 0} for row in rows] == [row | {"seconds": 0} for row in other_rows]
 
 
 def press_ctrl_c_after(monkeypatch, num_steps):

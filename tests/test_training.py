@@ -5,7 +5,7 @@ import json
 
 import numpy as np
 import pytest
-from conftest import press_ctrl_c_after
+from conftest import assert_same_bits, press_ctrl_c_after
 
 from cormorant_np import data
 from cormorant_np.errors import UserError
@@ -37,13 +37,7 @@ def test_an_interrupted_and_resumed_run_ends_bit_for_bit_like_the_whole_one(
         press_ctrl_c_after(context, num_steps)
         assert not train(TINY, tmp_path)
     assert train(TINY, tmp_path, resume=True)
-    for name in ("best.npz", "checkpoint.npz"):
-        whole, resumed = (run_directory.load_arrays(run / name) for run in (finished, tmp_path))
-        assert whole.keys() == resumed.keys()
-        for key in whole:
-            assert np.array_equal(whole[key], resumed[key]), (name, key)
-    whole, resumed = (run_directory.read_log(run / "log.jsonl") for run in (finished, tmp_path))
-    assert [row | {"seconds": 0} for row in whole] == [row | {"seconds": 0} for row in resumed]
+    assert_same_bits(tmp_path, finished)
 
 
 def test_a_finished_run_goes_on_to_more_epochs_as_if_it_had_been_started_with_them(tmp_path):

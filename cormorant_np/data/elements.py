@@ -2,6 +2,8 @@
 
 import re
 
+import numpy as np
+
 ELEMENTS = (
     "H He Li Be B C N O F Ne Na Mg Al Si P S Cl Ar K Ca Sc Ti V Cr Mn Fe Co Ni Cu Zn Ga Ge As Se Br Kr "
     "Rb Sr Y Zr Nb Mo Tc Ru Rh Pd Ag Cd In Sn Sb Te I Xe Cs Ba La Ce Pr Nd Pm Sm Eu Gd Tb Dy Ho Er Tm Yb Lu Hf Ta W Re "
@@ -15,6 +17,11 @@ ISOTOPES = {"D", "T"}
 
 # in capitals, these are labels of atoms in proteins (CA is the carbon α) as well as elements (Ca)
 AMBIGUOUS = {"CA", "CD", "CE", "HE", "HG", "ND", "NE", "NH", "OG", "SG"}
+
+
+def species_of(charges):
+    """The charges of the elements in an array of charges, in order; 0 is padding."""
+    return sorted({int(charge) for charge in np.unique(charges)} - {0})
 
 
 def element_charge(word):

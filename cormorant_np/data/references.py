@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from cormorant_np.data.elements import SYMBOLS
+from cormorant_np.data.elements import SYMBOLS, species_of
 from cormorant_np.errors import UserError
 
 
@@ -22,7 +22,7 @@ def fit_references(charges, energies):
     dict
         {charge: energy}, in the unit of the energies.
     """
-    species = sorted(set(np.unique(charges).tolist()) - {0})
+    species = species_of(charges)
     counts = np.stack([(charges == charge).sum(axis=1) for charge in species], axis=1).astype(np.float64)  # (n, K)
     solution = np.linalg.lstsq(counts, np.asarray(energies, np.float64))[0]
     return dict(zip(species, solution.tolist(), strict=True))
@@ -45,11 +45,11 @@ def reference_energies(charges, references):
     UserError
         If a molecule has an element without a reference.
     """
-    species = set(np.unique(charges).tolist()) - {0}
-    missing = sorted(species - set(references))
+    species = species_of(charges)
+    missing = sorted(set(species) - set(references))
     if missing:
         symbols = ", ".join(SYMBOLS[charge] for charge in missing)
         raise UserError(f"There is no reference energy for {symbols}: give one for every element of the molecules.")
     contribution = np.zeros(max(species, default=0) + 1)
-    contribution[list(species)] = [references[charge] for charge in species]
+    contribution[species] = [references[charge] for charge in species]
     return contribution[charges].sum(axis=1)

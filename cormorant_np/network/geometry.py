@@ -12,7 +12,7 @@ import numpy as np
 from cormorant_np.backend import device_of, get_array_module, to_device
 from cormorant_np.network.pairs import gather_backward, pair_indices, spread, spread_backward
 from cormorant_np.network.radial import mask_backward, mask_forward, radial_backward, radial_forward
-from cormorant_np.so3_vector import num_l
+from cormorant_np.so3_vector import num_l, parity
 from cormorant_np.spherical_harmonics import (
     normalise,
     normalise_backward,
@@ -109,9 +109,9 @@ def real_harmonics_backward(d_real):
 @cache
 def _order_signs(l_max, num_atoms, dtype, device):
     """What turns Y_ℓ of j ≤ i into that of (j, i), ((L+1)², 1, N_j, N_i): 1, (-1)^ℓ if j > i, their mean if j = i."""
-    parity = np.concatenate([np.full(2 * l + 1, (-1.0) ** l) for l in range(l_max + 1)])[:, None, None]
+    parities = parity(np.empty((l_max + 1) ** 2))[:, None, None]
     j, i = np.indices((num_atoms, num_atoms))
-    signs = np.where(j < i, 1, np.where(j > i, parity, (1 + parity) / 2))
+    signs = np.where(j < i, 1, np.where(j > i, parities, (1 + parities) / 2))
     return to_device(signs[:, None].astype(dtype), device)
 
 

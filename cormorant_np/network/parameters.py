@@ -4,6 +4,7 @@ A complex parameter is two real ones. `flatten` lays all parameters out as one r
 and which processes exchange; `unflatten` gives the dict of parameters back, as views of that vector.
 """
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -151,6 +152,11 @@ def num_parameters(params):
     return sum(p.size * (2 if np.issubdtype(p.dtype, np.complexfloating) else 1) for p in params.values())
 
 
+def size(config):
+    """Number of real parameters of a network, the length of the vector that `flatten` makes."""
+    return sum(math.prod(shape) * (1 + is_complex) for shape, is_complex in layout(config).values())
+
+
 def flatten(params):
     """One real vector of all parameters, real and imaginary parts side by side; complex ones first.
 
@@ -166,8 +172,8 @@ def unflatten(vector, kinds):
     params, start = {}, 0
     complex_dtype = np.result_type(vector.dtype, np.complex64)
     for name, (shape, is_complex) in sorted(kinds.items(), key=lambda item: not item[1].is_complex):
-        dtype, size = (complex_dtype, 2) if is_complex else (vector.dtype, 1)
-        stop = start + size * int(np.prod(shape))
+        dtype, width = (complex_dtype, 2) if is_complex else (vector.dtype, 1)
+        stop = start + width * math.prod(shape)
         params[name] = vector[start:stop].view(dtype).reshape(shape)
         start = stop
     return {name: params[name] for name in kinds}

@@ -9,7 +9,7 @@ import numpy as np
 from cormorant_np.backend import get_array_module, to_device, to_host
 from cormorant_np.errors import UserError
 from cormorant_np.files import check_room
-from cormorant_np.network.parameters import flatten, init_params, layout, unflatten
+from cormorant_np.network.parameters import flatten, init_params, layout, size, unflatten
 from cormorant_np.training import run_directory
 from cormorant_np.training.optimizer import State, init_state
 
@@ -148,12 +148,12 @@ def _load(path, settings, config):
 def _kinds_of_progress(settings, config):
     """(shape, dtype) of what a checkpoint holds beside the parameters."""
     real, whole = np.dtype(settings.dtype), np.dtype(np.int64)
-    size = sum(int(np.prod(kind.shape)) * (1 + kind.is_complex) for kind in layout(config).values())
-    optimizer = {"step": ((), whole)} | dict.fromkeys(("m", "v", "v_max"), ((size,), real))
+    vector = ((size(config),), real)
+    optimizer = {"step": ((), whole)} | dict.fromkeys(("m", "v", "v_max"), vector)
     progress = dict.fromkeys(("epoch", "step", "best_epoch"), ((), whole))
     progress |= dict.fromkeys(("seconds", "best_loss"), ((), np.dtype(np.float64)))
     progress["error_sums"] = ((2 if settings.force_weight else 1,), real)
     if settings.ema:
-        progress["average"] = ((size,), real)
+        progress["average"] = vector
     optimizer = {f"optimizer.{name}": kind for name, kind in optimizer.items()}
     return optimizer | {f"progress.{name}": kind for name, kind in progress.items()}

@@ -12,7 +12,7 @@ from cormorant_np.config import Config
 from cormorant_np.errors import UserError
 from cormorant_np.files import read_file
 from cormorant_np.training.fields import checked, kinds_of
-from cormorant_np.training.settings import CHOICES, LIMITS, NETWORK_OF_DATA, Settings
+from cormorant_np.training.settings import CHOICES, LIMITS, NETWORK_OF_DATA, Settings, option_of
 
 WHOLE_NUMBER = re.compile(r"[+-]?[0-9]{1,30}")
 NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,9})?")
@@ -76,8 +76,8 @@ def add_options(parser):
     for group, kind, fields in ((parser, Settings, of_settings), (network, Config, of_config)):
         help_of = documented(kind)
         for name in [name for name in fields if name not in (*NETWORK_OF_DATA, "network")]:
-            option = f"--{name.replace('_', '-')}"
-            group.add_argument(option, help=help_of[name], default=argparse.SUPPRESS, **how_to_parse(fields[name]))
+            how = how_to_parse(fields[name])
+            group.add_argument(option_of(name), help=help_of[name], default=argparse.SUPPRESS, **how)
 
 
 def how_to_parse(field):

@@ -103,11 +103,16 @@ def total_energies(network, scaled, charges):
 
 
 def predict_molecules(run_dir, molecules, forces=False, device="cpu", processes=1):
-    """Energies, and forces if asked for, of molecules of any sizes, by the best model of a run.
+    """As `predict_with`, by the best model of a run, given by its path or the name of a model of the package."""
+    return predict_with(load_network(run_dir, device), molecules, forces, device, processes)
+
+
+def predict_with(network, molecules, forces=False, device="cpu", processes=1):
+    """Energies, and forces if asked for, of molecules of any sizes.
 
     Parameters
     ----------
-    run_dir : path, or the name of a model that comes with the package
+    network : Network, on `device`
     molecules : list of (charges, positions), as from `read_xyz`
 
     Returns
@@ -120,7 +125,6 @@ def predict_molecules(run_dir, molecules, forces=False, device="cpu", processes=
     UserError
         If an element is not among those of the training data, or a prediction is not finite.
     """
-    network = load_network(run_dir, device)
     check_elements(molecules, network.config)
     energies, all_forces = [], []
     with workers(processes, device) as pool:

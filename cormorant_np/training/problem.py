@@ -1,7 +1,6 @@
 """A data set made ready for a network."""
 
 import dataclasses
-import math
 import sys
 from typing import NamedTuple
 
@@ -10,11 +9,12 @@ import numpy as np
 from cormorant_np import data
 from cormorant_np.backend import check_device, get_array_module, to_device
 from cormorant_np.config import Config
+from cormorant_np.data.elements import species_of
 from cormorant_np.data.memory import memory_limit
 from cormorant_np.data.units import energy_factor
 from cormorant_np.errors import UserError
 from cormorant_np.network.geometry import make_tables
-from cormorant_np.network.parameters import layout
+from cormorant_np.network.parameters import size
 from cormorant_np.training.loss import Targets
 from cormorant_np.training.settings import network
 
@@ -113,8 +113,8 @@ def check_size(config):
     UserError
         If the parameters and what the optimiser keeps of them do not fit.
     """
-    number = sum(math.prod(kind.shape) * (1 + kind.is_complex) for kind in layout(config).values())
-    needed, limit = BYTES_OF_A_PARAMETER * number, memory_limit()
+    number, limit = size(config), memory_limit()
+    needed = BYTES_OF_A_PARAMETER * number
     if needed > limit:
         raise UserError(
             f"The network has {number:.3g} parameters, which need {needed / 2**30:.3g} GiB to train, but "
@@ -140,11 +140,9 @@ def load_data(settings):
     others = {part: data.load_file(path, *keys) for part, path in files.items() if path is not None}
     if not others:
         return dataset, data.split(dataset, *wanted.values(), settings.seed)
-    if "valid" not in others and wanted["valid"] is None:
-        wanted["valid"] = max(1, len(dataset.energies) // 10)
     inside = {part: 0 if part in others else number for part, number in wanted.items()}
-    if "test" not in others and wanted["test"] is None:
-        inside["test"] = max(1, len(dataset.energies) // 10)
+    tenth = max(1, len(dataset.energies) // 10)
+    inside |= {part: tenth for part in ("valid", "test") if inside[part] is None}
     splits = data.split(dataset, *inside.values(), settings.seed)
     joined = data.join({"train": dataset, **others})
     return joined, splits | {part: joined.splits[part][: wanted[part]] for part in others}
@@ -156,8 +154,7 @@ def find_references(settings, dataset, train):
         references = data.read_references(settings.reference_energies, settings.energy_unit)
         factor = energy_factor(settings.energy_unit or "eV", dataset.unit)
         return {charge: factor * energy for charge, energy in references.items()}
-    species = set(np.unique(dataset.charges).tolist()) - {0}
-    if dataset.references and species <= set(dataset.references):
+    if dataset.references and set(species_of(dataset.charges)) <= set(dataset.references):
         return dataset.references
     compositions = np.sort(dataset.charges[train], axis=1)
     if settings.is_qm9 or (compositions == compositions[0]).all():

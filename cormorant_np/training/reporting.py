@@ -1,11 +1,9 @@
 """What a run says to people."""
 
-import math
-
 from cormorant_np import data
 from cormorant_np.data.elements import SYMBOLS
 from cormorant_np.data.units import ENERGIES_IN_EV, energy_factor
-from cormorant_np.network.parameters import layout
+from cormorant_np.network.parameters import size
 from cormorant_np.training.problem import epoch_batches
 
 
@@ -19,7 +17,6 @@ def describe(settings, problem, run_dir):
     """What is about to be trained, in a few lines."""
     sizes = {part: len(indices) for part, indices in problem.splits.items()}
     config, weight, lr, lr_final = problem.config, settings.force_weight, settings.lr, settings.lr_final
-    num_parameters = sum(math.prod(shape) * (1 + is_complex) for shape, is_complex in layout(config).values())
     padding = data.padding_share(problem.num_atoms, epoch_batches(problem, settings, epoch=0))
     loss = f"energies and forces with the weight {weight:g}" if weight else "energies alone"
     rate = f"{lr:g}" if lr_final in (None, lr) else f"{lr:g} → {lr_final:g}"
@@ -27,7 +24,7 @@ def describe(settings, problem, run_dir):
         f"{problem.dataset.name} ({problem.dataset.theory}): "
         f"{sizes['train']} training, {sizes['valid']} validation and {sizes['test']} test molecules, "
         f"{padding:.2%} padding in the batches\n"
-        f"{num_parameters} parameters: {config.num_layers} layers, l_max {' '.join(map(str, config.l_max))}, "
+        f"{size(config)} parameters: {config.num_layers} layers, l_max {' '.join(map(str, config.l_max))}, "
         f"{config.num_channels} channels, convention {settings.convention}, gain {config.gain:g}\n"
         f"{loss}: {settings.epochs} epochs, batches of {settings.batch_size}, {settings.optimizer}, lr {rate}, "
         f"{settings.dtype} on {settings.device} with --threads {settings.threads}\n"

@@ -19,7 +19,7 @@ from cormorant_np.training.prediction import (
     frame_errors,
     load_network,
     predict_frames,
-    predict_molecules,
+    predict_with,
 )
 from cormorant_np.training.problem import prepare
 from cormorant_np.training.run_directory import read_settings
@@ -128,7 +128,7 @@ def file_errors(run_dir, path, device="cpu", processes=2):
     atoms, factor = dataset.charges > 0, energy_factor(dataset.unit, network.unit)
     molecules = [(z[own], r[own]) for z, r, own in zip(dataset.charges, dataset.positions, atoms, strict=True)]
     has_forces = dataset.forces is not None
-    energies, forces = predict_molecules(run_dir, molecules, has_forces, device, processes)
+    energies, forces = predict_with(network, molecules, has_forces, device, processes)
     result = {"split": Path(path).name, "what": network.target, "num_molecules": len(molecules), "unit": network.unit}
     result |= mae_and_rmse("energy", np.array(energies) - factor * dataset.energies)
     if not has_forces:

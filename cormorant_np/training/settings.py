@@ -5,10 +5,9 @@ import math
 import os
 from pathlib import Path
 
-import numpy as np
-
 from cormorant_np import config as of_network
 from cormorant_np.config import CONVENTIONS, Config, check_whole_numbers
+from cormorant_np.data.elements import species_of
 from cormorant_np.data.units import ENERGIES_IN_EV
 from cormorant_np.errors import UserError
 
@@ -161,20 +160,21 @@ class Settings:
         given = {name: value for name, value in vars(self).items() if value is not None}
         for name in LIMITS.keys() & given.keys():
             value = given[name]
-            check_whole_numbers(_option(name), tuple(value) if isinstance(value, list) else value, LIMITS[name])
+            check_whole_numbers(option_of(name), tuple(value) if isinstance(value, list) else value, LIMITS[name])
         for name in CHOICES.keys() & given.keys():
             if given[name] not in CHOICES[name]:
-                raise UserError(f"{_option(name)} must be one of {', '.join(CHOICES[name])}, not {given[name]}.")
+                raise UserError(f"{option_of(name)} must be one of {', '.join(CHOICES[name])}, not {given[name]}.")
         for name in {"lr", "lr_final", "save_every", "gain"} & given.keys() - {n for n in given if given[n] == "auto"}:
             if not (isinstance(given[name], int | float) and 0 < given[name] < math.inf):
-                raise UserError(f"{_option(name)} must be a positive number, not {given[name]}.")
+                raise UserError(f"{option_of(name)} must be a positive number, not {given[name]}.")
         for name, limit in {"force_weight": math.inf, "weight_decay": math.inf, "ema": 1}.items():
             if name in given and not 0 <= given[name] < limit:
                 below = "" if limit == math.inf else f" and below {limit}"
-                raise UserError(f"{_option(name)} must not be negative{below}, but it is {given[name]}.")
+                raise UserError(f"{option_of(name)} must not be negative{below}, but it is {given[name]}.")
 
 
-def _option(name):
+def option_of(name):
+    """The option on the command line for a field of `Settings` or `Config`."""
     return f"--{name.replace('_', '-')}"
 
 
@@ -224,7 +224,7 @@ def network(settings, dataset):
     if settings.gain not in (None, "auto"):
         fields["gain"] = settings.gain
     if not settings.is_qm9:
-        species = sorted({int(z) for z in np.unique(dataset.charges)} - {0})
+        species = species_of(dataset.charges)
         fields |= {"species": species, "charge_scale": max(species)}
     scalars_last, l_max_sh = settings.is_qm9, settings.l_max if settings.l_max_sh is None else settings.l_max_sh
     fields["l_max"] = by_layer(settings.l_max, settings.num_layers, scalars_last)

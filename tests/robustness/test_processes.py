@@ -12,7 +12,7 @@ from cormorant_np import train
 from cormorant_np.files import folder_for_one
 from cormorant_np.training.parallel import workers
 
-from .tools import ROOT, TINY, begin, called, differences, ended, is_one_sentence
+from .tools import ROOT, TINY, begin, called, differences, ended, is_one_sentence, trained
 
 posix = pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs POSIX signals")
 EPOCHS = 20
@@ -26,10 +26,7 @@ def long_case(*values):
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory):
     """A run of a second or two, without a break."""
-    run_dir = tmp_path_factory.mktemp("longer") / "run"
-    code, _, err = called(train.main, *LONGER, "--run-dir", run_dir)
-    assert code == 0, err
-    return run_dir
+    return trained(tmp_path_factory.mktemp("longer") / "run", LONGER)
 
 
 def wait_for(run_dir, process):

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from cormorant_np import train
 from cormorant_np.errors import run_command
 
 ROOT = Path(__file__).parents[2]
@@ -47,6 +48,13 @@ def called(main, *arguments):
             run_command(lambda: main([str(argument) for argument in arguments]))
         except SystemExit as end:
             return end.code or 0, out.getvalue(), err.getvalue()
+
+
+def trained(run_dir, arguments):
+    """A directory, in which a run is now that nothing has disturbed."""
+    code, _, err = called(train.main, *arguments, "--run-dir", run_dir)
+    assert code == 0, err
+    return run_dir
 
 
 def is_one_sentence(err):
