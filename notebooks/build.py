@@ -1,7 +1,7 @@
 """Execute the notebooks' sources, NN_name.py, and write NN_name.ipynb with their outputs.
 
-    python notebooks/build.py            all of them
-    python notebooks/build.py 03 09      those whose names begin so
+python notebooks/build.py            all of them
+python notebooks/build.py 03 09      those whose names begin so
 """
 
 import os
@@ -16,6 +16,14 @@ from nbclient import NotebookClient
 
 FOLDER = Path(__file__).resolve().parent
 
+INSTALLING = """
+# Where the package is missing, it is installed from the clone that this notebook lies in.
+import importlib.util
+
+if importlib.util.find_spec("cormorant_np") is None:
+    %pip install --quiet '..[notebooks]'
+"""
+
 
 def sources():
     """The notebooks' sources, in their order."""
@@ -23,8 +31,12 @@ def sources():
 
 
 def read_source(path):
-    """A notebook without outputs; its cells are numbered, so that building twice gives the same file."""
+    """A notebook without outputs, behind whose title is the cell that installs the package where it is missing.
+
+    Cells are numbered, so that building twice gives the same file.
+    """
     notebook = jupytext.read(path)
+    notebook.cells.insert(1, nbformat.v4.new_code_cell(INSTALLING.strip(), metadata={"tags": ["remove-cell"]}))
     for number, cell in enumerate(notebook.cells):
         cell.id = f"cell-{number}"
     notebook.metadata = nbformat.from_dict(

@@ -30,7 +30,7 @@ from cormorant_np.training.optimizer import amsgrad_step
 from cormorant_np.training.parallel import loss_and_gradient, workers
 from cormorant_np.training.prediction import frame_errors
 from cormorant_np.training.problem import epoch_batches, minibatch, mirrored, prepare, with_force_weight
-from cormorant_np.training.reporting import describe, log_line
+from cormorant_np.training.reporting import describe, draw_progress, log_line, summary_writer, write_summary
 
 STEPS_BETWEEN_CHECKS = 100
 """Training steps after which the errors are looked at, which waits for a GPU: are they still finite?"""
@@ -56,6 +56,8 @@ def train(settings, run_dir, resume=False):
         If another signal has stopped it, or Ctrl-C beyond the steps, as in a validation: what was reached is saved.
     """
     run_dir = Path(run_dir)
+    if settings.tensorboard:
+        summary_writer()
     settings, problem, state = resumed(settings, run_dir) if resume else begun(settings, run_dir)
     num_steps = steps_of_epoch(problem, settings)
     print(describe(settings, problem, run_dir), flush=True)
@@ -211,9 +213,12 @@ def end_epoch(state, problem, settings, run_dir, pool):
         run_directory.save_arrays(run_dir / "best.npz", params)
     row = {"epoch": state.epoch + 1, **errors, "seconds": state.seconds + time.perf_counter() - began}
     run_directory.append_log(run_dir / "log.jsonl", row)
+    if settings.tensorboard:
+        write_summary(run_dir, row)
     tqdm.write(log_line(row, settings.epochs, problem.dataset.unit))
     state = state._replace(epoch=state.epoch + 1, step=0, error_sums=state.error_sums * 0, seconds=0.0)
     save_checkpoint(run_dir, state, settings, problem.config)
+    draw_progress(run_dir, problem, settings)
     return state
 
 

@@ -1,10 +1,20 @@
 """What a run says to people."""
 
+import time
+
+import numpy as np
+
 from cormorant_np import data
 from cormorant_np.data.elements import SYMBOLS
 from cormorant_np.data.units import ENERGIES_IN_EV, energy_factor
+from cormorant_np.errors import UserError
 from cormorant_np.network.parameters import size
+from cormorant_np.training.plots import plot_learning_curve
 from cormorant_np.training.problem import epoch_batches
+from cormorant_np.training.run_directory import read_log
+
+SECONDS_BETWEEN_PICTURES = 20
+"""Between two pictures of the learning curve while a run goes on."""
 
 
 def with_mev(error, unit):
@@ -20,15 +30,19 @@ def describe(settings, problem, run_dir):
     padding = data.padding_share(problem.num_atoms, epoch_batches(problem, settings, epoch=0))
     loss = f"energies and forces with the weight {weight:g}" if weight else "energies alone"
     rate = f"{lr:g}" if lr_final in (None, lr) else f"{lr:g} → {lr_final:g}"
-    return "".join(f"{note}\n" for note in problem.dataset.notes) + references_in_words(problem) + (
-        f"{problem.dataset.name} ({problem.dataset.theory}): "
-        f"{sizes['train']} training, {sizes['valid']} validation and {sizes['test']} test molecules, "
-        f"{padding:.2%} padding in the batches\n"
-        f"{size(config)} parameters: {config.num_layers} layers, l_max {' '.join(map(str, config.l_max))}, "
-        f"{config.num_channels} channels, convention {settings.convention}, gain {config.gain:g}\n"
-        f"{loss}: {settings.epochs} epochs, batches of {settings.batch_size}, {settings.optimizer}, lr {rate}, "
-        f"{settings.dtype} on {settings.device} with --threads {settings.threads}\n"
-        f"everything goes into {run_dir}"
+    return (
+        "".join(f"{note}\n" for note in problem.dataset.notes)
+        + references_in_words(problem)
+        + (
+            f"{problem.dataset.name} ({problem.dataset.theory}): "
+            f"{sizes['train']} training, {sizes['valid']} validation and {sizes['test']} test molecules, "
+            f"{padding:.2%} padding in the batches\n"
+            f"{size(config)} parameters: {config.num_layers} layers, l_max {' '.join(map(str, config.l_max))}, "
+            f"{config.num_channels} channels, convention {settings.convention}, gain {config.gain:g}\n"
+            f"{loss}: {settings.epochs} epochs, batches of {settings.batch_size}, {settings.optimizer}, lr {rate}, "
+            f"{settings.dtype} on {settings.device} with --threads {settings.threads}\n"
+            f"everything goes into {run_dir}"
+        )
     )
 
 
@@ -51,3 +65,41 @@ def log_line(row, epochs, unit):
         f"epoch {row['epoch']:{len(str(epochs))}d}/{epochs}  {'  '.join(errors)}  "
         f"{row['seconds']:.1f} s, {left / 60:.0f} min left"
     )
+
+
+def baseline_error(problem, indices):
+    """The mean absolute error of always predicting the mean of the training energies."""
+    predicted = problem.mean + problem.reference[indices]
+    return float(np.abs(problem.dataset.energies[indices] - predicted).mean())
+
+
+def draw_learning_curve(run_dir, problem, settings, indices):
+    """learning_curve.png, beside the error of predicting the mean of the molecules `indices`."""
+    what = settings.target if settings.is_qm9 else "energy"
+    log, baseline = read_log(run_dir / "log.jsonl"), baseline_error(problem, indices)
+    plot_learning_curve(run_dir / "learning_curve.png", log, problem.dataset.unit, baseline, what)
+
+
+def draw_progress(run_dir, problem, settings):
+    """The learning curve so far, unless it is newer than `SECONDS_BETWEEN_PICTURES`, as the run may be."""
+    files = [run_dir / name for name in ("learning_curve.png", "config.json") if (run_dir / name).exists()]
+    if time.time() - max(file.stat().st_mtime for file in files) > SECONDS_BETWEEN_PICTURES:
+        draw_learning_curve(run_dir, problem, settings, problem.splits["train"])
+
+
+def summary_writer():
+    """The class that writes what TensorBoard shows; a `UserError` where it is not installed."""
+    try:
+        from tensorboardX import SummaryWriter
+    except ImportError:
+        raise UserError(
+            "--tensorboard needs the package tensorboardX: pip install tensorboardX, or leave it out."
+        ) from None
+    return SummaryWriter
+
+
+def write_summary(run_dir, row):
+    """One epoch's row of log.jsonl for TensorBoard, which reads all files of `run_dir`/tensorboard."""
+    with summary_writer()(str(run_dir / "tensorboard")) as writer:
+        for name, value in row.items():
+            writer.add_scalar(name, value, row["epoch"])

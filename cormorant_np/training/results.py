@@ -12,7 +12,7 @@ from cormorant_np.data.units import energy_factor
 from cormorant_np.errors import UserError
 from cormorant_np.training import run_directory
 from cormorant_np.training.parallel import workers
-from cormorant_np.training.plots import plot_forces, plot_learning_curve, plot_predictions
+from cormorant_np.training.plots import plot_forces, plot_predictions
 from cormorant_np.training.prediction import (
     check_finite,
     find_run,
@@ -22,6 +22,7 @@ from cormorant_np.training.prediction import (
     predict_with,
 )
 from cormorant_np.training.problem import prepare
+from cormorant_np.training.reporting import baseline_error, draw_learning_curve
 from cormorant_np.training.run_directory import read_settings
 
 
@@ -69,12 +70,11 @@ def summarise(run_dir, **changes):
         raise UserError(f"{run_dir / 'log.jsonl'} has no whole row: --resume with more --epochs writes new ones.")
     best = min(log, key=lambda row: (not math.isfinite(row["valid_mae"]), row.get("valid_loss", math.inf)))
     true = problem.dataset.energies[indices]
-    baseline = problem.mean + problem.reference[indices]
     result = {
         "dataset": problem.dataset.name,
         "unit": problem.dataset.unit,
         **mae_and_rmse("test", energies - true),
-        "baseline_mae": float(np.abs(true - baseline).mean()),
+        "baseline_mae": baseline_error(problem, indices),
         "valid_mae": best["valid_mae"],
         "best_epoch": best["epoch"],
         "epochs": log[-1]["epoch"],
@@ -89,7 +89,7 @@ def summarise(run_dir, **changes):
         plot_forces(run_dir / "forces.png", true_forces, forces, result["unit"])
     run_directory.write_json(run_dir / "result.json", result)
     what = settings.target if settings.is_qm9 else "energy"
-    plot_learning_curve(run_dir / "learning_curve.png", log, result["unit"], result["baseline_mae"], what)
+    draw_learning_curve(run_dir, problem, settings, indices)
     plot_predictions(run_dir / "predictions.png", true, energies, result["unit"], what)
     return result
 

@@ -18,7 +18,14 @@ from cormorant_np.training.fields import LARGEST, build
 from cormorant_np.training.settings import Settings
 
 OTHER = "start the run again in another --run-dir"
-NEEDED = [field.name for field in dataclasses.fields(Config)]
+ADDED = ("tensorboard",)
+"""Settings that runs of older versions lack; they have their defaults there."""
+
+NEEDED = {
+    kind: [field.name for field in dataclasses.fields(kind) if field.name not in ADDED] for kind in (Config, Settings)
+}
+"""Fields that config.json must have."""
+
 PARTS = ("train", "valid", "test")
 
 
@@ -80,8 +87,8 @@ def read_config(run_dir):
     if not isinstance(content.get("unit", ""), str):
         raise UserError(f"{path} is damaged: its 'unit' is {str(content['unit'])[:40]}.")
     return Run(
-        settings=build(Settings, path, content.get("settings")),
-        config=build(Config, path, content.get("network"), NEEDED),
+        settings=build(Settings, path, content.get("settings"), NEEDED[Settings]),
+        config=build(Config, path, content.get("network"), NEEDED[Config]),
         **numbers,
         unit=content.get("unit"),
         references=_references(path, content.get("references")),

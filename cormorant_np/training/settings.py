@@ -62,6 +62,9 @@ LIMITS = of_network.LIMITS | {
 }
 """The smallest and the largest whole number that a field may be."""
 
+LARGEST_SETTING = 1e9
+"""The largest rate, gain or number of minutes; beyond it float32 overflows, or nobody means it."""
+
 CHOICES = {
     "dataset": list(SIZES),
     "optimizer": ["amsgrad", "adam"],
@@ -109,6 +112,7 @@ class Settings:
     dtype : of the real numbers
     seed : of the parameters, the split and the order of the batches; default 0
     save_every : minutes after which a checkpoint is saved within an epoch, beside that at its end; default 10
+    tensorboard : write every epoch for TensorBoard too, into tensorboard/ of the run; needs tensorboardX
     device : default cpu; auto is the GPU if there is one that works
     threads : worker processes on a CPU; default: the number of cores, at most 8
     network : other fields of `Config` than the paper's
@@ -147,6 +151,7 @@ class Settings:
     dtype: str = "float32"
     seed: int = 0
     save_every: float = 10
+    tensorboard: bool = False
     device: str = "cpu"
     threads: int = 2
     network: dict = dataclasses.field(default_factory=dict)
@@ -165,8 +170,10 @@ class Settings:
             if given[name] not in CHOICES[name]:
                 raise UserError(f"{option_of(name)} must be one of {', '.join(CHOICES[name])}, not {given[name]}.")
         for name in {"lr", "lr_final", "save_every", "gain"} & given.keys() - {n for n in given if given[n] == "auto"}:
-            if not (isinstance(given[name], int | float) and 0 < given[name] < math.inf):
-                raise UserError(f"{option_of(name)} must be a positive number, not {given[name]}.")
+            if not (isinstance(given[name], int | float) and 0 < given[name] <= LARGEST_SETTING):
+                raise UserError(
+                    f"{option_of(name)} must be a positive number up to {LARGEST_SETTING:g}, not {given[name]}."
+                )
         for name, limit in {"force_weight": math.inf, "weight_decay": math.inf, "ema": 1}.items():
             if name in given and not 0 <= given[name] < limit:
                 below = "" if limit == math.inf else f" and below {limit}"
