@@ -30,11 +30,19 @@ def directional_derivative(function, x, direction, step=1e-4):
     return (8 * (plus - minus) - (plus_2 - minus_2)) / (12 * step)
 
 
-def gradient_error(function, x, gradient, rng, step=1e-4):
-    """Relative error of `gradient` against the finite difference of `function` at x, in one random direction.
+def tilted_direction(gradient, rng):
+    """A random direction, tilted towards the gradient, so that the derivative is not small by chance."""
+    direction, norm = random_like(gradient, rng), np.linalg.norm(gradient)
+    return direction + gradient / norm * np.sqrt(np.size(gradient)) if norm > 0 else direction
 
-    The direction is random, then tilted towards the gradient, so that the derivative is not small by chance. The error
-    is relative to the larger of the two numbers, or to 1e-10 where both are smaller.
+
+def relative_difference(numeric, analytic):
+    """Of two derivatives: relative to the larger one, or to 1e-10 where both are smaller."""
+    return abs(numeric - analytic) / max(abs(numeric), abs(analytic), 1e-10)
+
+
+def gradient_error(function, x, gradient, rng, step=1e-4):
+    """Relative error of `gradient` against the finite difference of `function` at x, in one `tilted_direction`.
 
     Parameters
     ----------
@@ -42,12 +50,8 @@ def gradient_error(function, x, gradient, rng, step=1e-4):
     x, gradient : arrays of the same shape, real or complex, float64
     rng : numpy.random.Generator
     """
-    direction = random_like(x, rng)
-    norm = np.linalg.norm(gradient)
-    if norm > 0:
-        direction = direction + gradient / norm * np.sqrt(np.size(x))
-    numeric, analytic = directional_derivative(function, x, direction, step), inner(gradient, direction)
-    return abs(numeric - analytic) / max(abs(numeric), abs(analytic), 1e-10)
+    direction = tilted_direction(gradient, rng)
+    return relative_difference(directional_derivative(function, x, direction, step), inner(gradient, direction))
 
 
 def backward_errors(forward, backward, inputs, rng, step=1e-4):

@@ -18,6 +18,7 @@ from cormorant_np.network import geometry
 from cormorant_np.spherical_harmonics import solid_sh
 from cormorant_np.training import run_directory
 from cormorant_np.training.gain import format_table, tune_gain
+from cormorant_np.training.settings import Settings
 
 PLANAR = ([8, 6, 1, 1], [[0, 0.05, 0.68], [0, 0, -0.53], [0, 0.93, -1.12], [0, -0.94, -1.09]])
 
@@ -186,8 +187,7 @@ def test_the_command_on_a_variation_of_a_preset(capsys, preset, l_max):
 def test_the_command_on_a_run_and_on_molecules(capsys, tmp_path, rng):
     config = small_config()
     network = {**vars(config), "l_max": list(config.l_max)}
-    settings = {"dataset": "sample", "molecule": "ethanol", "data_dir": None, "data_file": None}
-    run_directory.write_json(tmp_path / "config.json", {"network": network, "settings": settings})
+    run_directory.write_json(tmp_path / "config.json", {"network": network, "settings": vars(Settings())})
     run_directory.save_arrays(tmp_path / "best.npz", random_params(config, rng, np.float32))
     (tmp_path / "water.xyz").write_text("3\n\nO 0 0 0.1\nH 0 0.8 -0.5\nH 0 -0.7 -0.4\n", encoding="utf-8")
     for more in ([], ["--molecules", str(tmp_path / "water.xyz")]):
