@@ -20,8 +20,8 @@ from cormorant_np.so3_vector import block, num_l, parity
 
 LIMITS = {"parameter gradients": 1e-6, "position gradients": 1e-6, "covariance": 1e-9, "invariance": 1e-9}
 NUM_ROTATIONS = 3
-STEPS, AGREEMENT = (1e-4, 1e-5, 1e-3, 1e-6, 1e-2, 1e-7, 1e-8), 1e-8
-NEARBY, DISTANCE = 5, 1e-3
+STEPS, AGREEMENT = (1e-4, 1e-5, 1e-3, 1e-6, 1e-2, 1e-7, 3e-8, 1e-8, 3e-9), 1e-8
+NEARBY, DISTANCE = 10, 1e-3
 
 
 class AcrossAKink(Exception):
