@@ -100,6 +100,6 @@ def summary_writer():
 
 def write_summary(run_dir, row):
     """One epoch's row of log.jsonl for TensorBoard, which reads all files of `run_dir`/tensorboard."""
-    with summary_writer()(str(run_dir / "tensorboard")) as writer:
+    with summary_writer()(str(run_dir / "tensorboard"), filename_suffix=f".{row['epoch']}") as writer:
         for name, value in row.items():
             writer.add_scalar(name, value, row["epoch"])
