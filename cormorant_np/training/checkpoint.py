@@ -121,6 +121,8 @@ def load_checkpoint(run_dir, settings, config):
         state = _load(previous, settings, config)
     except UserError:
         raise complaint from None
+    if last.is_dir():
+        raise UserError(f"{last} is a folder: remove it, and --resume goes on from {previous.name}.") from None
     os.replace(previous, last)
     what = "is damaged" if "damaged" in str(complaint) else "is missing"
     where = f"epoch {state.epoch + 1}, step {state.step}"

@@ -119,3 +119,15 @@ def test_a_damaged_end_costs_at_most_what_the_checkpoint_before_had_not(file, st
     assert code == 0, err
     with np.load(run_dir / "best.npz") as one, np.load(straight / "best.npz") as two:
         assert all(np.array_equal(one[name], two[name]) for name in two.files)
+
+
+def test_a_folder_in_the_place_of_the_checkpoint_is_named(straight, tmp_path):
+    run_dir = tmp_path / "run"
+    shutil.copytree(straight, run_dir)
+    (run_dir / "checkpoint.npz").unlink()
+    (run_dir / "checkpoint.npz").mkdir()
+    code, _, err = called(train.main, "--run-dir", run_dir, "--resume", "--epochs", 3)
+    assert code == 2 and is_one_sentence(err) and "checkpoint.npz is a folder: remove it" in err
+    (run_dir / "checkpoint.npz").rmdir()
+    code, _, err = called(train.main, "--run-dir", run_dir, "--resume", "--epochs", 3)
+    assert code == 0, err
