@@ -6,6 +6,7 @@ import sys
 
 from cormorant_np import __version__
 from cormorant_np.errors import Parser, run_command
+from cormorant_np.training.parallel import on_ranks
 
 COMMANDS = {
     "train": "learn energies and forces of molecules",
@@ -35,7 +36,7 @@ def main(arguments=None):
 
 
 def run():
-    run_command(main)
+    run_command(on_ranks(main))
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ operators of the arrays do. Arrays go to a device at the start of a run and come
 """
 
 import sys
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import numpy as np
 import scipy.sparse
@@ -60,6 +60,16 @@ def synchronise(x):
 def processes_for(device, number):
     """How many of `number` processes may share the work on `device`: one, where a GPU does it."""
     return number if device == "cpu" else 1
+
+
+def take_device(number):
+    """From now on, the device "gpu" is the GPU of this number, modulo the number of GPUs; fails as `check_device`."""
+    with suppress(ImportError):
+        import cupy
+
+        if cupy.is_available():
+            cupy.cuda.Device(number % cupy.cuda.runtime.getDeviceCount()).use()
+    check_device("gpu")
 
 
 def array_counts(x):

@@ -33,7 +33,15 @@ from cormorant_np.training.loss import Targets
 from cormorant_np.training.operations import count_operations, matrix_product_peak
 from cormorant_np.training.optimizer import amsgrad_step, init_state
 from cormorant_np.training.options import path, threads, whole_number
-from cormorant_np.training.parallel import loss_and_gradient, predict, predict_with_forces, workers
+from cormorant_np.training.parallel import (
+    alone,
+    default_threads,
+    loss_and_gradient,
+    on_ranks,
+    predict,
+    predict_with_forces,
+    workers,
+)
 from cormorant_np.training.plots import plot_scaling
 from cormorant_np.training.problem import check_size, epoch_batches, prepare
 from cormorant_np.training.settings import new_settings
@@ -138,7 +146,7 @@ def milliseconds_in_turns(functions, repeats, rounds=4):
 
 def profile_parts(step, repeats):
     """Milliseconds of each of `PARTS_OF_A_STEP` in one step on one thread, (forward, backward)."""
-    with workers(1) as pool:
+    with alone() as pool:
         step(pool)
         profile = cProfile.Profile()
         profile.enable()
@@ -156,7 +164,7 @@ def profile_parts(step, repeats):
 
 def peak_memory(step, threads):
     """Megabytes that the arrays of one step take at most, beyond parameters and optimiser, in all workers together."""
-    with workers(1) as pool:
+    with alone() as pool:
         step(pool)
         tracemalloc.start()
         step(pool)
@@ -167,7 +175,7 @@ def peak_memory(step, threads):
 
 def counted_operations(step):
     """Array operations, uploads and reads of one step, if the array module counts them, else an empty dict."""
-    with workers(1) as pool:
+    with alone() as pool:
         before = array_counts(step(pool))
         after = array_counts(step(pool))
     return {name: after[name] - before.get(name, 0) for name in after}
@@ -196,8 +204,8 @@ def measure(options):
     """All numbers of the benchmark, a dict."""
     check_device(options.device)
     step, force_step, energies, forces = make_functions(options)
-    with workers(options.threads, options.device) as pool, workers(1) as alone:
-        functions = [(step, pool), (step, alone), (force_step, pool), (energies, pool), (forces, pool)]
+    with workers(options.threads, options.device) as pool, alone() as one:
+        functions = [(step, pool), (step, one), (force_step, pool), (energies, pool), (forces, pool)]
         steps, one_thread, force_steps, energies_ms, forces_ms = milliseconds_in_turns(functions, options.repeats)
         peak = matrix_product_peak(pool, to_device(np.zeros(1, options.dtype), options.device))
     charges = charges_of(options)
@@ -325,7 +333,7 @@ def main(arguments=None):
     parser.add_argument("--l-max", type=whole_number(*LIMITS["l_max"]), default=3)
     parser.add_argument("--dtype", choices=["float32", "float64"], default="float32")
     parser.add_argument("--device", choices=["cpu", "gpu", "auto"], default="cpu")
-    parser.add_argument("--threads", type=threads, default=2)
+    parser.add_argument("--threads", type=threads, default=default_threads(2))
     parser.add_argument("--repeats", type=whole_number(1, 1_000_000), default=20)
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument("--vs", metavar="COMMAND", help="time a command that prints step_ms, in turns with ours")
@@ -346,4 +354,4 @@ def main(arguments=None):
 
 
 if __name__ == "__main__":
-    run_command(main)
+    run_command(on_ranks(main))

@@ -23,6 +23,7 @@ from cormorant_np.model import init_params
 from cormorant_np.training import plots, run_directory
 from cormorant_np.training.gain import format_table, tune_gain
 from cormorant_np.training.options import gain, path, seed, whole_number
+from cormorant_np.training.parallel import on_ranks
 from cormorant_np.training.prediction import find_run
 from cormorant_np.training.problem import check_size
 from cormorant_np.training.settings import by_layer, option_of
@@ -165,4 +166,4 @@ def format_report(result):
 
 
 if __name__ == "__main__":
-    run_command(main)
+    run_command(on_ranks(main))

@@ -13,6 +13,7 @@ from tqdm import tqdm
 from cormorant_np.backend import choose_device
 from cormorant_np.errors import Parser, UserError, run_command
 from cormorant_np.training.options import path, positive_number, seed, whole_number
+from cormorant_np.training.parallel import on_ranks
 from cormorant_np.training.plots import plot_total_energy
 
 FRICTION_PER_FS = 0.01
@@ -154,4 +155,4 @@ def main(arguments=None):
 
 
 if __name__ == "__main__":
-    run_command(main)
+    run_command(on_ranks(main))

@@ -44,6 +44,14 @@ class Stopped(KeyboardInterrupt):
         self.signum = signum
 
 
+def attempt(function, arguments):
+    """The result of a call and no error, or no result and the error: an answer to send to another process."""
+    try:
+        return function(*arguments), None
+    except Exception as error:
+        return None, error
+
+
 class Parser(argparse.ArgumentParser):
     """The options of a command; a mistake in them is one sentence, not the whole list of options."""
 

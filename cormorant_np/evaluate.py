@@ -5,6 +5,7 @@ import json
 from cormorant_np.backend import choose_device
 from cormorant_np.errors import Parser, run_command
 from cormorant_np.training.options import path, threads
+from cormorant_np.training.parallel import default_threads, on_ranks
 from cormorant_np.training.reporting import with_mev
 from cormorant_np.training.results import file_errors, run_errors
 
@@ -16,7 +17,7 @@ def main(arguments=None):
     what.add_argument("--split", choices=["train", "valid", "test"], default="test", help="part of the run's data")
     what.add_argument("--data-file", type=path, help="a file of your own instead, with energies and maybe forces")
     parser.add_argument("--device", choices=["cpu", "gpu", "auto"], help="default: as in training")
-    parser.add_argument("--threads", type=threads, help="default: as in training")
+    parser.add_argument("--threads", type=threads, default=default_threads(None), help="default: as in training")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     options = parser.parse_args(arguments)
     device = choose_device(options.device)
@@ -37,4 +38,4 @@ def main(arguments=None):
 
 
 if __name__ == "__main__":
-    run_command(main)
+    run_command(on_ranks(main))

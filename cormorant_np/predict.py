@@ -15,6 +15,7 @@ from cormorant_np.data.writing import WRITERS
 from cormorant_np.errors import Parser, UserError, run_command
 from cormorant_np.files import replace_file
 from cormorant_np.training.options import path, threads
+from cormorant_np.training.parallel import default_threads, on_ranks
 from cormorant_np.training.prediction import load_network, predict_with
 
 
@@ -29,7 +30,7 @@ def main(arguments=None):
     parser.add_argument("--forces", action="store_true", help="predict forces too")
     parser.add_argument("--out", type=path, help=f"the file to write, {', '.join(WRITERS)}; default: print .xyz")
     parser.add_argument("--device", choices=["cpu", "gpu", "auto"], default="cpu")
-    parser.add_argument("--threads", type=threads, default=2)
+    parser.add_argument("--threads", type=threads, default=default_threads(2))
     options = parser.parse_args(arguments)
     suffix = Path(options.out).suffix.lower() if options.out else ".xyz"
     if suffix not in WRITERS:
@@ -53,4 +54,4 @@ def main(arguments=None):
 
 
 if __name__ == "__main__":
-    run_command(main)
+    run_command(on_ranks(main))

@@ -15,6 +15,7 @@ from cormorant_np.errors import Parser, Stopped, UserError, run_command
 from cormorant_np.files import folder_for_one
 from cormorant_np.training.loop import train
 from cormorant_np.training.options import PATHS, add_options, path, read_config
+from cormorant_np.training.parallel import default_threads, on_ranks
 from cormorant_np.training.reporting import with_mev
 from cormorant_np.training.results import summarise
 from cormorant_np.training.run_directory import read_run, read_settings
@@ -111,6 +112,8 @@ def main(arguments=None):
             given[name] = str(Path(given[name]).resolve())
     if "device" in given:
         given["device"] = choose_device(given["device"])
+    if one := default_threads(None):
+        given.setdefault("threads", one)
     resume, run_dir, protocol = given.pop("resume", False), given.pop("run_dir", None), given.pop("protocol", None)
     run_dir = Path(run_dir) if run_dir else default_run_dir(new_settings(given, protocol))
     if resume and protocol:
@@ -136,4 +139,4 @@ def main(arguments=None):
 
 
 if __name__ == "__main__":
-    run_command(main)
+    run_command(on_ranks(main))

@@ -3,18 +3,21 @@
 On a CPU the arrays of a few molecules fit the cache and those of a batch do not: a batch is worked on in chunks. Each
 of several workers, one for each core and with one BLAS thread, gets an equal share of the batch. They are processes,
 and the calling process is one of them: threads would wait for Python's lock at every one of the many short array
-operations. Results are put together in the order of the molecules, so that they repeat bit for bit. On a GPU the
-calling process works alone.
+operations. Results are put together in the order of the molecules, and sums in one fixed tree, so that they repeat bit
+for bit. On a GPU the calling process works alone. Under an MPI launcher each rank has such processes or its GPU, see
+`mpi`.
 """
 
+import atexit
 import contextlib
 import ctypes
+import operator
 import os
 import pickle
 import subprocess
 import sys
 from contextlib import ExitStack, contextmanager
-from functools import partial
+from functools import cache, partial, wraps
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -26,6 +29,7 @@ from cormorant_np.backend import device_of, get_array_module, processes_for
 from cormorant_np.data.batch import take
 from cormorant_np.errors import UserError
 from cormorant_np.network.parameters import flatten, layout, unflatten
+from cormorant_np.training import mpi
 from cormorant_np.training.forces import displace
 from cormorant_np.training.loss import mean_squared_error_backward, mean_squared_error_forward
 
@@ -59,7 +63,11 @@ the main process, which ends this one."""
 
 
 class Workers(NamedTuple):
-    """`run(function, tasks)` calls a function of a module for every tuple of arguments, at most `number` of them."""
+    """`run(function, tasks)` calls a function of a module for every tuple of arguments, at most `number` of them.
+
+    It gives the list of the results; `run(function, tasks, combine)` what a function of a module makes of them two by
+    two, see `in_pairs`.
+    """
 
     run: object
     number: int
@@ -67,11 +75,68 @@ class Workers(NamedTuple):
 
 @contextmanager
 def workers(number, device="cpu"):
-    """The calling process and, unless a GPU does the work, as many others as make `number`."""
-    number = processes_for(device, number)
+    """The calling process and, unless a GPU does the work, as many others as make `number`; so many in every rank."""
+    number, ranks = processes_for(device, number), mpi.number_of_ranks()
+    if ranks == 1:
+        with alone(number) as pool:
+            yield pool
+        return
+    if device == "gpu":
+        mpi.run(mpi.take_own_device, [()] * ranks, _neither)
+    with in_worker():
+        yield Workers(partial(_run_on_ranks, number), ranks * number)
+
+
+@contextmanager
+def alone(number=1):
+    """As many processes of this machine, whatever other ranks there are."""
     with in_worker(), ExitStack() as stack:
         processes = [stack.enter_context(_process()) for _ in range(number - 1)]
         yield Workers(partial(_run, processes), number)
+
+
+def on_ranks(main):
+    """A command that runs in rank 0, while the other ranks, if a launcher has started any, are its workers."""
+
+    @wraps(main)
+    def of_this_rank():
+        try:
+            if mpi.connect() == 0:
+                return main()
+            with in_worker():
+                mpi.serve()
+            return 0
+        finally:
+            mpi.dismiss()
+
+    return of_this_rank
+
+
+def default_threads(otherwise):
+    """What --threads is if it is not given: one in every rank of a launcher, else `otherwise`."""
+    return otherwise if mpi.launched() == (0, 1) else 1
+
+
+def _run_on_ranks(number, function, tasks, combine=None):
+    """As `_run`, every rank with its `number` of processes; each gets an unbroken part of the tasks."""
+    parts = [(number, function, tasks[start : start + number], combine) for start in range(0, len(tasks), number)]
+    return mpi.run(_run_in_rank, parts, combine or operator.add)
+
+
+def _run_in_rank(number, *work):
+    return _run(_processes_of_rank(number), *work)
+
+
+@cache
+def _processes_of_rank(number):
+    """The other processes of a rank, which wait for its next task, to the end of the program."""
+    stack = ExitStack()
+    atexit.register(stack.close)
+    return [stack.enter_context(_process()) for _ in range(number - 1)]
+
+
+def _neither(first, second):
+    """Combines results that are nothing."""
 
 
 @contextmanager
@@ -148,8 +213,8 @@ def enlarge(pipe):
         fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, PIPE_SIZE)
 
 
-def _run(processes, function, tasks):
-    """The results of a function in the order of the tasks: the first one here, each other one in its own process.
+def _run(processes, function, tasks, combine=None):
+    """The results of a function: of the first task here, of each other one in its own process; combined, or a list.
 
     Raises
     ------
@@ -172,7 +237,19 @@ def _run(processes, function, tasks):
     for _, error in answers:
         if error is not None:
             raise error
-    return [result, *(other for other, _ in answers)]
+    results = [result, *(other for other, _ in answers)]
+    return results if combine is None else in_pairs(results, combine)
+
+
+def in_pairs(results, combine):
+    """One result, of neighbours combined two by two, and these again: the order of a sum, however many do it.
+
+    Along the tree of `mpi` it is the same one, if each rank has 1, 2, 4 … processes.
+    """
+    while len(results) > 1:
+        pairs = [combine(*pair) for pair in zip(results[::2], results[1::2], strict=False)]
+        results = pairs + results[2 * len(pairs) :]
+    return results[0]
 
 
 def shares(batch, number):
@@ -214,9 +291,7 @@ def loss_and_gradient(vector, batch, targets, config, pool, force_weight=0.0):
     for share in shares(batch, pool.number):
         forces = targets.forces[share] if force_weight else None
         tasks.append((vector, take(batch, share), targets.energies[share], forces, counts, config))
-    losses, gradients, energies, forces = zip(*pool.run(_share_of_gradient, tasks), strict=True)
-    concatenate = get_array_module(vector).concatenate
-    return sum(losses), sum(gradients), concatenate(energies), concatenate(forces) if force_weight else None
+    return pool.run(_share_of_gradient, tasks, _sums_and_predictions)
 
 
 def _share_of_gradient(vector, batch, energies, forces, counts, config):
@@ -225,6 +300,12 @@ def _share_of_gradient(vector, batch, energies, forces, counts, config):
     if forces is None:
         return _gradient_by_energies(params, batch, energies, counts[0], config)
     return _gradient_by_forces(params, batch, energies, forces, counts, config)
+
+
+def _sums_and_predictions(first, second):
+    """What two neighbours have got of a batch as one: loss and gradient added, energies and forces in a row."""
+    predictions = [None if a is None else _joined(a, b) for a, b in zip(first[2:], second[2:], strict=True)]
+    return first[0] + second[0], first[1] + second[1], *predictions
 
 
 def _gradient_by_energies(params, batch, targets, count, config):
@@ -266,7 +347,7 @@ def predict_with_forces(params, batch, config, pool):
 
 def _predictions(function, params, batch, config, pool):
     tasks = [(params, take(batch, share), config) for share in shares(batch, pool.number)]
-    return _concatenated(pool.run(function, tasks))
+    return pool.run(function, tasks, _joined_each)
 
 
 def _share_of_energies(params, batch, config):
@@ -275,6 +356,14 @@ def _share_of_energies(params, batch, config):
 
 def _share_of_forces(params, batch, config):
     return _concatenated([model.energy_and_forces(params, take(batch, chunk), config) for chunk in chunks(batch)])
+
+
+def _joined(first, second):
+    return get_array_module(first).concatenate([first, second])
+
+
+def _joined_each(first, second):
+    return tuple(map(_joined, first, second))
 
 
 def _concatenated(results):

@@ -4,6 +4,7 @@ import os
 import pickle
 import sys
 
+from cormorant_np.errors import attempt
 from cormorant_np.training.parallel import in_worker
 
 
@@ -13,7 +14,7 @@ def main():
     sys.stdout = sys.stderr
     with in_worker():
         while task := _read(tasks):
-            pickle.dump(_answer(*task), results, protocol=pickle.HIGHEST_PROTOCOL)
+            pickle.dump(attempt(*task), results, protocol=pickle.HIGHEST_PROTOCOL)
             results.flush()
 
 
@@ -28,11 +29,3 @@ def _read(tasks):
         return pickle.load(tasks)
     except (EOFError, pickle.UnpicklingError):
         return None
-
-
-def _answer(function, arguments):
-    """The result and no error, or no result and the error."""
-    try:
-        return function(*arguments), None
-    except Exception as error:
-        return None, error
