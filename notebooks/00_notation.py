@@ -30,7 +30,7 @@
 # - [12 · QM9: many molecules](12_qm9.ipynb)
 # - [13 · From NumPy to CuPy](13_numpy_to_cupy.ipynb)
 
-# %%
+# %% tags=["hide-input"]
 import numpy as np
 
 from cormorant_np import Config, data, model, plain
@@ -42,7 +42,7 @@ from cormorant_np.drawing import axes_3d, draw_molecule, print_table
 # The package brings 5000 frames of an ethanol molecule, CH₃CH₂OH, that shakes at 500 K. Here are the first two.
 # Positions are in Å, and the charge of an atom is its number in the periodic table.
 
-# %%
+# %% tags=["hide-input"]
 ethanol = data.load("sample")
 for ax, frame in zip(axes_3d(2, size=3.6), (0, 1), strict=True):
     draw_molecule(ax, ethanol.charges[frame], ethanol.positions[frame], labels="number")

@@ -13,9 +13,7 @@
 # They are the only nonlinearity of Cormorant's covariant layers (section 1.4.4), so we want them without any
 # rounding.
 
-# %%
-from math import factorial as f
-
+# %% tags=["hide-input"]
 import matplotlib.pyplot as plt
 import numpy as np
 import sympy as sp
@@ -23,7 +21,6 @@ from IPython.display import display
 
 from cormorant_np.clebsch_gordan import exact, paths, table
 from cormorant_np.drawing import print_table
-from cormorant_np.network.coupling import coefficient_matrix, coupling
 
 # %% [markdown]
 # ## Exact square roots
@@ -50,42 +47,18 @@ assert sp.simplify(matrix * matrix.T) == sp.eye(9)
 
 
 # %% [markdown]
-# ## A formula
-#
-# One need not trust SymPy. Racah's formula is ten lines, and it is what we write in this notebook, loop and all:
-#
-# $$\begin{aligned}\langle \ell_1 m_1 \ell_2 m_2 | \ell m \rangle = \delta_{m, m_1+m_2}
-# &\sqrt{\tfrac{(2\ell+1)(\ell+\ell_1-\ell_2)!\,(\ell-\ell_1+\ell_2)!\,(\ell_1+\ell_2-\ell)!}
-# {(\ell_1+\ell_2+\ell+1)!}} \\
-# &\times \sqrt{(\ell+m)!\,(\ell-m)!\,(\ell_1+m_1)!\,(\ell_1-m_1)!\,(\ell_2+m_2)!\,(\ell_2-m_2)!}\;\sum_k
-# \tfrac{(-1)^k}{k!\,(\ell_1+\ell_2-\ell-k)!\,(\ell_1-m_1-k)!\,(\ell_2+m_2-k)!\,(\ell-\ell_2+m_1+k)!\,
-# (\ell-\ell_1-m_2+k)!}\end{aligned}$$
+# One need not trust SymPy, either. [Notebook 04](04_cg_product.ipynb) makes all of these numbers from a ladder, shows
+# why they exist, and has a formula for them. `table` is what the network uses, the exact numbers as floats, in an
+# array with the axes $m_1$, $m_2$, $m$:
 
 # %%
-def racah(l1, m1, l2, m2, l, m):
-    if m != m1 + m2 or not abs(l1 - l2) <= l <= l1 + l2:
-        return 0.0
-    root = (2 * l + 1) * f(l + l1 - l2) * f(l - l1 + l2) * f(l1 + l2 - l) / f(l1 + l2 + l + 1)
-    root *= f(l + m) * f(l - m) * f(l1 + m1) * f(l1 - m1) * f(l2 + m2) * f(l2 - m2)
-    total = 0.0
-    for k in range(l1 + l2 - l + 1):
-        below = [k, l1 + l2 - l - k, l1 - m1 - k, l2 + m2 - k, l - l2 + m1 + k, l - l1 - m2 + k]
-        if min(below) >= 0:
-            total += (-1) ** k / np.prod([f(n) for n in below])
-    return np.sqrt(root) * total
-
-
-def span(l):
-    return range(-l, l + 1)
-
-
-for l1, l2, l in [(1, 1, 1), (2, 1, 3), (3, 3, 2), (3, 2, 1)]:
-    naive = [[[racah(l1, m1, l2, m2, l, m) for m in span(l)] for m2 in span(l2)] for m1 in span(l1)]
-    np.testing.assert_allclose(table(l1, l2, l), naive, atol=1e-14)
+np.testing.assert_allclose(
+    np.concatenate([table(1, 1, l).reshape(9, 2 * l + 1) for l in range(3)], axis=1),
+    np.array(matrix, dtype=float),
+    atol=1e-15,
+)
 
 # %% [markdown]
-# The library's `table(l1, l2, l)` holds the same numbers as floats, in an array over $(m_1, m_2, m)$.
-#
 # ## Selection rules and symmetry
 #
 # Two rules make almost all coefficients zero: the *triangle*, $|\ell_1 - \ell_2| \le \ell \le \ell_1 + \ell_2$, and
@@ -107,7 +80,7 @@ for l1, l2, l in [(1, 1, 1), (1, 1, 2), (2, 1, 2), (3, 2, 4)]:
 # Here are the dense matrices for three pairs of weights, products in the rows and results in the columns. The
 # colour of a square is the coefficient.
 
-# %%
+# %% tags=["hide-input"]
 figure, axes = plt.subplots(1, 3, figsize=(10, 4.6), width_ratios=[9, 15, 25])
 for ax, (l1, l2) in zip(axes, [(1, 1), (2, 1), (2, 2)], strict=True):
     ls = range(abs(l1 - l2), l1 + l2 + 1)
@@ -124,37 +97,9 @@ figure.colorbar(picture, ax=axes, label="coefficient", shrink=0.7)
 plt.show()
 
 # %% [markdown]
-# ## All products of a layer at once
+# ## Paths
 #
-# The coefficients do not depend on the atom, the molecule or the channel. So all products of one layer are one sparse
-# matrix, `coefficient_matrix(...)`. For $L = 3$ it takes the 256 products $\sum_j G_p F_q$, the 16 components of $F$
-# and the 256 products $F_p F_q$ to all results, every path and component of (S5). It is almost empty:
-
-# %%
-order = ("aggregate", "square", "identity")
-matrix = coefficient_matrix(3, 3, 3, order).tocoo()
-figure, ax = plt.subplots(figsize=(8.5, 5.2))
-style = {"cmap": "RdBu", "vmin": -1, "vmax": 1, "edgecolor": "#888888", "lw": 0.2}
-points = ax.scatter(matrix.col, matrix.row, c=matrix.data, s=7, **style)
-ax.invert_yaxis()
-for edge, name in [(128, "Σ G ⊗ F"), (264, "F"), (400, "F ⊗ F")]:
-    ax.text(edge, -6, name, ha="center")
-for edge in (256, 272):
-    ax.axvline(edge - 0.5, color="grey", linewidth=0.7)
-ax.set(xlabel="product of two components", ylabel="result, ordered (ℓ, m, path)")
-figure.colorbar(points, label="coefficient")
-filled = matrix.nnz / np.prod(matrix.shape)
-print(f"{matrix.shape[0]} x {matrix.shape[1]}, {matrix.nnz} nonzeros: {100 * filled:.1f} %")
-fast = coupling(3, 3, 3, order, "float64", "cpu").matrix
-print(f"what the library multiplies with: {fast.shape[0]} x {fast.shape[1]}, {fast.nnz} nonzeros")
-
-# %% [markdown]
-# The stroke in the middle is the identity, the skip connection of (S5). A *path* is one way to arrive at a weight, a
-# pair $(\ell_1, \ell_2)$; there are many, and notebook 07 mixes them.
-#
-# The fast network makes a second matrix from this one, `coupling(...)`, and multiplies with that. It keeps only those
-# paths of $F \otimes F$ that differ and the 136 products $F_p F_q$ with $p \le q$ (notebook 04), and it has two real
-# rows and columns for each complex one (notebook 07).
+# A *path* is one way to arrive at a weight, a pair $(\ell_1, \ell_2)$. There are many, and notebook 07 mixes them.
 
 # %%
 print_table([[l, len(paths(l, 3, 3)), paths(l, 3, 3)] for l in range(4)], ["ℓ", "paths", "(ℓ1, ℓ2) up to L = 3"])
@@ -178,7 +123,7 @@ print_table([[l, len(paths(l, 3, 3)), paths(l, 3, 3)] for l in range(4)], ["ℓ"
 #
 # ```python
 # for l in range(4):
-#     signs = [(-1) ** (l - m) / np.sqrt(2 * l + 1) for m in span(l)]
+#     signs = [(-1) ** (l - m) / np.sqrt(2 * l + 1) for m in range(-l, l + 1)]
 #     np.testing.assert_allclose(np.fliplr(table(l, l, 0)[:, :, 0]).diagonal(), signs)
 # x = np.arange(5.0)
 # dual = (-1.0) ** np.arange(-2, 3) * x[::-1]
@@ -192,14 +137,12 @@ print_table([[l, len(paths(l, 3, 3)), paths(l, 3, 3)] for l in range(4)], ["ℓ"
 # <details><summary>Solution</summary>
 #
 # $\ell_1 = \ell_2$ with $\ell_1 + \ell_2 - \ell$ odd, that is odd $\ell$: exchanging the equal factors changes the
-# sign and nothing else. The matrix in the picture has them, the one that the library multiplies with leaves them out;
-# `different_paths` in `coupling.py` does the book-keeping.
+# sign and nothing else. `plain.py` computes them all the same; the fast network leaves them out (notebook 17).
 #
 # </details>
 
 # %% [markdown]
-# **In the code:** [clebsch_gordan.py](../cormorant_np/clebsch_gordan.py),
-# [coupling.py](../cormorant_np/network/coupling.py)
+# **In the code:** [clebsch_gordan.py](../cormorant_np/clebsch_gordan.py)
 #
 # **In the documentation:** [coupling](../docs/derivations/coupling.md)
 #

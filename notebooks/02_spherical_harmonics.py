@@ -7,7 +7,7 @@
 # $Y^\ell_m$: for each $\ell$, the $2\ell+1$ of them turn among themselves. Section 1.4.3 puts them on every pair of
 # atoms.
 
-# %%
+# %% tags=["hide-input"]
 from math import factorial, pi, sqrt
 
 import matplotlib.pyplot as plt
@@ -97,7 +97,7 @@ print("shape", library.shape, "- components first, then the 50 vectors")
 # the complex number. The phase runs around the $z$ axis $|m|$ times, in one sense for $m > 0$ and in the other for
 # $m < 0$.
 
-# %%
+# %% tags=["hide-input"]
 directions = sphere()[2]
 values = complex_sh(directions, 3)
 

@@ -7,12 +7,16 @@
 #
 # $$F_\ell(\{Z_i, R\,\mathbf r_i\}) = D^\ell(R)\, F_\ell(\{Z_i, \mathbf r_i\}).$$
 #
-# This notebook says what $D^\ell$ is, checks it on spherical harmonics, and then on a whole network.
+# The word for this is *equivariance*; this paper, and these notebooks, say covariance and mean the same. Invariance is
+# the case $\ell = 0$.
+#
+# This notebook says what $D^\ell$ is and where it comes from, checks it on spherical harmonics, and then on a whole
+# network.
 
-# %%
+# %% tags=["hide-input"]
 import matplotlib.pyplot as plt
 import numpy as np
-from scipy.linalg import expm
+from scipy.linalg import block_diag, expm
 from scipy.spatial.transform import Rotation
 
 from cormorant_np import Config, data
@@ -61,6 +65,103 @@ for l in range(4):
     np.testing.assert_allclose(d1 @ d1.conj().T, np.eye(2 * l + 1), atol=1e-13)
 
 # %% [markdown]
+# Where does the formula with its square roots come from, and why is there just one such matrix for every $\ell$? The
+# next two sections answer that with nothing but linear algebra. They are the ground on which the network stands, and
+# notebook 04 ends the proof. Who wants to see things turn first may go on with spherical harmonics and come back.
+#
+# ## Ladders
+#
+# Let $D(R)$ be *any* unitary matrices that multiply as rotations do. Every rotation is made of small ones, so it is
+# enough to know the small ones, $D \approx 1 - i\varepsilon J_a$ for a turn by $\varepsilon$ about the axis
+# $a = x, y, z$. The three matrices $J_a$ are Hermitian, since $D$ is unitary. How small turns about different axes fail
+# to commute is a fact of space, and every representation has to repeat it:
+#
+# $$[J_x, J_y] = i J_z, \qquad [J_y, J_z] = i J_x, \qquad [J_z, J_x] = i J_y.$$
+#
+# All else follows from this. With $J_\pm = J_x \pm i J_y$ it reads
+#
+# $$[J_z, J_\pm] = \pm J_\pm, \qquad [J_+, J_-] = 2 J_z.$$
+#
+# **Rungs.** If $J_z v = m v$, then $J_z J_\pm v = (J_\pm J_z \pm J_\pm)\, v = (m \pm 1)\, J_\pm v$: the matrix $J_+$
+# goes up by one, $J_-$ down by one. In a space of finite dimension that must end. Call the highest $m$ of a ladder
+# $\ell$, so that $J_+ v = 0$ at the top.
+#
+# **The same everywhere on the ladder.** $J^2 = J_x^2 + J_y^2 + J_z^2 = J_- J_+ + J_z^2 + J_z$ commutes with all three
+# $J_a$, so it is one number on the whole ladder. At the top it is $\ell(\ell+1)$.
+#
+# **Lengths.** Hence for a unit vector $v$ on rung $m$, since $J_+ J_- = J^2 - J_z^2 + J_z$,
+#
+# $$|J_- v|^2 = v^\dagger J_+ J_- v = \ell(\ell+1) - m(m-1).$$
+#
+# That is where the square roots come from. It vanishes at $m = -\ell$ and nowhere above, so that the ladder has its
+# last rung there and $2\ell + 1$ rungs in all. ($2\ell$ must be whole. A half $\ell$ takes two full turns to come
+# back, which electrons do and molecules do not.)
+#
+# So everything is settled by $\ell$ alone. A space that is one ladder is called *irreducible*: $J_\pm$ lead from any
+# rung to any other, so that no smaller part of it turns in itself. And every representation is a sum of ladders: take
+# one out, and what is orthogonal to it turns in itself, too, because $D$ is unitary.
+#
+# Here are the matrices. The rotation by the angle $\omega$ about the unit vector $\mathbf n$ is then
+# $e^{-i\omega\, \mathbf n \cdot \mathbf J}$, with no Euler angles.
+
+# %%
+def angular_momentum(l):
+    """J_x, J_y, J_z on the ladder of weight l."""
+    m = np.arange(-l, l)
+    raising = np.diag(np.sqrt(l * (l + 1) - m * (m + 1)), -1)
+    return np.array([(raising + raising.T) / 2, (raising - raising.T) / 2j, np.diag(np.arange(-l, l + 1))])
+
+
+axis, omega = np.array([2, -1, 2]) / 3, 1.3
+turn = Rotation.from_rotvec(omega * axis).as_matrix()
+for l in range(5):
+    j_x, j_y, j_z = angular_momentum(l)
+    np.testing.assert_allclose(j_x @ j_y - j_y @ j_x, 1j * j_z, atol=1e-14)
+    np.testing.assert_allclose(j_x @ j_x + j_y @ j_y + j_z @ j_z, l * (l + 1) * np.eye(2 * l + 1), atol=1e-14)
+    d = expm(-1j * omega * np.tensordot(axis, angular_momentum(l), axes=1))
+    np.testing.assert_allclose(wigner_d(turn, l), d, atol=1e-13)
+
+# %% [markdown]
+# ## Schur's lemma: what a linear layer may do
+#
+# Which matrices $M$ take something that turns with $D^{\ell}$ to something that turns with $D^{\ell'}$? They must
+# satisfy $M D^{\ell}(R) = D^{\ell'}(R)\, M$ for all $R$. It is the same to say $M J_a = J'_a M$ for the three $J$:
+# linear equations for the entries of $M$, so that we can simply count the solutions.
+
+# %%
+def commuting_maps(j_in, j_out):
+    """A basis of all M with M J_in = J_out M for all three J: (number, out, in)."""
+    n_in, n_out = len(j_in[0]), len(j_out[0])
+    equations = [np.kron(b, np.eye(n_in)) - np.kron(np.eye(n_out), a.T) for a, b in zip(j_in, j_out, strict=True)]
+    _, sizes, v = np.linalg.svd(np.concatenate(equations))
+    return v[sizes < 1e-10].conj().reshape(-1, n_out, n_in)
+
+
+def several(*ls):
+    """J_x, J_y, J_z of several ladders side by side."""
+    return np.array([block_diag(*js) for js in zip(*map(angular_momentum, ls), strict=True)])
+
+
+counts = [[len(commuting_maps(angular_momentum(a), angular_momentum(b))) for a in range(4)] for b in range(4)]
+print_table([[f"to ℓ = {b}", *row] for b, row in enumerate(counts)], ["", *(f"from ℓ = {a}" for a in range(4))])
+(only,) = commuting_maps(angular_momentum(2), angular_momentum(2))
+np.testing.assert_allclose(only, only[0, 0] * np.eye(5), atol=1e-12)
+
+# %% [markdown]
+# One solution for $\ell = \ell'$, a multiple of the identity, and none else. The reason is short. Because of $J_z$, $M$
+# takes a rung $m$ to the rung $m$, times some number $\mu_m$. Because of $J_+$, two neighbouring rungs have the same
+# number. And if one ladder is longer than the other, $\mu$ is zero at a rung that only the longer one has, hence
+# everywhere. This is *Schur's lemma*.
+#
+# An SO(3)-vector has $C$ channels of each $\ell$. Then $M$ may mix channels of the same $\ell$, by numbers that do not
+# depend on $m$, and nothing else: for $L = 2$ and two channels, $3 \cdot 2 \cdot 2 = 12$ numbers out of the $18 \cdot
+# 18 = 324$ of a matrix. That is the weight matrix $W_\ell$ of every covariant layer. No linear layer can do more.
+
+# %%
+two_channels = several(0, 0, 1, 1, 2, 2)
+print("free numbers:", len(commuting_maps(two_channels, two_channels)), "of", two_channels[0].size)
+
+# %% [markdown]
 # ## Spherical harmonics turn with $D$
 #
 # $Y^\ell(R\,\hat{\mathbf r}) = D^\ell(R)\, Y^\ell(\hat{\mathbf r})$ holds for the conjugated harmonics that the
@@ -79,7 +180,7 @@ np.testing.assert_allclose(after, rotate(before, rotation), atol=1e-13)
 # `rotate(F, R)` turns every block of an SO(3)-vector. Seen as a whole, its matrix has blocks along the diagonal:
 # the weights do not mix. Here it is for our rotation, by absolute value.
 
-# %%
+# %% tags=["hide-input"]
 full = rotate(np.eye(16, dtype=complex), rotation)
 figure, ax = plt.subplots(figsize=(4.6, 3.8))
 picture = ax.imshow(abs(full), cmap="Blues", vmin=0, vmax=1)
@@ -100,7 +201,7 @@ plt.show()
 # Now turn a direction slowly about the axis $(1, 1, 1)$ and watch its harmonics of weight 2. Each component swings
 # in its own way, yet the sum of the squares does not move. This is the simplest invariant: the norm of a block.
 
-# %%
+# %% tags=["hide-input"]
 turns = np.linspace(0, 360, 121)
 axis = np.ones(3) / np.sqrt(3)
 path = [rotate(before[:, 0], Rotation.from_rotvec(np.radians(t) * axis).as_matrix()) for t in turns]
@@ -192,9 +293,11 @@ np.testing.assert_allclose(after, before @ rotation.T, atol=1e-12 * abs(before).
 #
 # <details><summary>Solution</summary>
 #
-# Adding, scaling each block and mixing channels commute with $D^\ell$. The real part and ReLU do not: $D^\ell$ is
-# complex and mixes the components. That is why Cormorant needs another nonlinearity, the Clebsch-Gordan product of
-# notebook 04.
+# Adding, scaling each block and mixing channels commute with $D^\ell$. ReLU does not, in any basis: it looks at each
+# component alone, and $D^\ell$ mixes them. The real part depends on the basis. In the complex one it is not covariant,
+# since $D^\ell$ is complex; in the real one it is, since there $U D^\ell U^\dagger$ is a real matrix. That is what the
+# picture of arrows above has used. But the real part is no nonlinearity. For one, Cormorant needs the Clebsch-Gordan
+# product of notebook 04.
 #
 # </details>
 

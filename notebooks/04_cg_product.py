@@ -11,16 +11,18 @@
 # one result for every path $(\ell_1, \ell_2) \to \ell$. The network uses it in two places: an atom multiplies what
 # it hears from its neighbours with the neighbours' state, and its own state with itself.
 
-# %%
+# %% tags=["hide-input"]
+from math import factorial as f
+
 import matplotlib.pyplot as plt
 import numpy as np
+from scipy.linalg import block_diag
 from scipy.spatial.transform import Rotation
 
 from cormorant_np import plain
 from cormorant_np.clebsch_gordan import exact, paths, table
 from cormorant_np.drawing import axes_3d, draw_spherical_function, print_table, sphere
-from cormorant_np.network.coupling import coefficient_matrix, different_paths, published_paths
-from cormorant_np.rotation import random_rotation, rotate
+from cormorant_np.rotation import random_rotation, rotate, wigner_d
 from cormorant_np.so3_vector import block
 from cormorant_np.spherical_harmonics import complex_sh, real_from_complex
 
@@ -60,38 +62,10 @@ for l in range(3):
         np.testing.assert_allclose(product, cg_product(features, features, l1, l2, l), atol=1e-13)
 
 # %% [markdown]
-# The fast network does all paths into all $\ell$ at once, with the matrix of notebook 01: first the products $F_p F_q$
-# of all components, then one multiplication. The columns of the matrix are those of the aggregate, of the identity
-# and of the square, and its rows are ordered $(\ell, m, \text{path})$. We take the columns of the square, and read
-# off its paths.
-
-# %%
-order = ("square", "identity", "aggregate")
-matrix = coefficient_matrix(2, 0, 2, order).toarray()[:, 9 + 9 :]
-pairs = (features[:, None] * features).reshape(81, -1)  # F_p F_q for all p and q
-z = (matrix @ pairs).reshape(-1, 2, 3)
-
-row, compared = 0, []
-for l in range(3):
-    published = published_paths(l, 2, 0, order)
-    z_l = z[row : row + (2 * l + 1) * len(published)].reshape(2 * l + 1, len(published), 2, 3)
-    row += (2 * l + 1) * len(published)
-    for k, (l1, l2) in enumerate(paths(l, 2, 2)):
-        np.testing.assert_allclose(z_l[:, k], cg_product(features, features, l1, l2, l), atol=1e-13)
-    different, _ = different_paths(published, l)
-    compared.append([l, paths(l, 2, 2), [(l1, l2) for kind, l1, l2 in different if kind == "square"]])
-print_table(compared, ["ℓ", "paths of F ⊗ F", "different ones"])
-
-# %% [markdown]
-# The right column is shorter, because $(\ell_1, \ell_2)$ and $(\ell_2, \ell_1)$ give the same up to a sign if both
-# factors are equal, and $(\ell_1, \ell_1)$ vanishes for odd $\ell$. The network's weights are counted for *all*
-# paths, as in the paper; the fast network only avoids computing the same thing twice, and adds up, with the right
-# signs, the weights of paths that are equal (`different_paths`).
-#
 # ## Covariance
 #
 # Turn the factors, and the product turns: $(D A) \otimes_{\rm cg} (D B) = D\,(A \otimes_{\rm cg} B)$. All of
-# Cormorant rests on this line.
+# Cormorant rests on this line. First a test:
 
 # %%
 a, b = random_complex(16, 5), random_complex(16, 5)
@@ -102,6 +76,188 @@ for l in range(4):
         product[block(l)] = cg_product(a, b, l1, l2, l)
         turned_first = cg_product(rotate(a, rotation), rotate(b, rotation), l1, l2, l)
         np.testing.assert_allclose(turned_first, rotate(product, rotation)[block(l)], atol=1e-12)
+
+# %% [markdown]
+# ## Why there are such coefficients
+#
+# Now the proof. It needs only the ladders of [notebook 03](03_so3_vectors.ipynb).
+#
+# If $A$ turns with $D^{\ell_1}$ and $B$ with $D^{\ell_2}$, their $(2\ell_1+1)(2\ell_2+1)$ products turn with
+# $D^{\ell_1} \otimes D^{\ell_2}$. That is a representation, too. For a small turn the product rule applies,
+#
+# $$J_a = J_a^{(1)} \otimes 1 + 1 \otimes J_a^{(2)},$$
+#
+# and every representation is a sum of ladders. Which ones? $J_z$ adds the two weights, so a product $A_{m_1} B_{m_2}$
+# stands on the rung $m = m_1 + m_2$: the first selection rule. Let us count how many products stand on each rung, for
+# $\ell_1 = 2$ and $\ell_2 = 1$:
+
+# %%
+sums = [m1 + m2 for m1 in range(-2, 3) for m2 in range(-1, 2)]
+print_table([["products", *(sums.count(m) for m in range(3, -4, -1))]], ["m", *range(3, -4, -1)])
+
+# %% [markdown]
+# There is one at the top, $m = 3$: a ladder with $\ell = 3$ begins there and takes one from every rung down to $-3$.
+# One is left at $m = 2$, where a ladder with $\ell = 2$ begins, and then one with $\ell = 1$. Nothing is left: $15 = 7
+# + 5 + 3$. In general $\ell$ goes from $\ell_1 + \ell_2$ down to $|\ell_1 - \ell_2|$, each of them once. This is the
+# triangle rule.
+#
+# The ladders can be climbed down. At the top of the first stands the product of both tops. $J_-$ leads from rung to
+# rung, and each time the length is known. At the top of the next ladder stands the vector that is left over there,
+# orthogonal to the ladders before. It is determined up to a factor; one makes it real, of length one, and (Condon and
+# Shortley's choice) positive where $m_1 = \ell_1$. That is all. These vectors, written down by columns, *are* the
+# Clebsch-Gordan coefficients:
+
+# %%
+def angular_momentum(l):
+    """J_x, J_y, J_z and J_- on the ladder of weight l."""
+    m = np.arange(-l, l)
+    raising = np.diag(np.sqrt(l * (l + 1) - m * (m + 1)), -1)
+    return np.array([(raising + raising.T) / 2, (raising - raising.T) / 2j, np.diag(np.arange(-l, l + 1)), raising.T])
+
+
+def of_products(l1, l2):
+    """The same for the products."""
+    j1, j2 = angular_momentum(l1), angular_momentum(l2)
+    return [np.kron(a, np.eye(2 * l2 + 1)) + np.kron(np.eye(2 * l1 + 1), b) for a, b in zip(j1, j2, strict=True)]
+
+
+def ladders(l1, l2):
+    """{ℓ: (products, 2ℓ+1)}, the ladders among the products of weights l1 and l2, from J_- and orthogonality."""
+    rung = np.add.outer(np.arange(-l1, l1 + 1), np.arange(-l2, l2 + 1)).ravel()
+    lowering = of_products(l1, l2)[3].real
+    found = {}
+    for l in range(l1 + l2, abs(l1 - l2) - 1, -1):
+        above = np.array([c[:, k + l] for k, c in found.items()]).reshape(-1, len(rung))  # rung l of earlier ladders
+        left_over = np.eye(len(rung))[rung == l] @ (np.eye(len(rung)) - above.T @ above)
+        v = left_over[-1]  # the last has m1 = l1
+        column = {l: v / np.linalg.norm(v)}
+        for m in range(l, -l, -1):
+            column[m - 1] = lowering @ column[m] / np.sqrt(l * (l + 1) - m * (m - 1))
+        found[l] = np.stack([column[m] for m in range(-l, l + 1)], axis=1)
+    return found
+
+
+for l1 in range(4):
+    for l2 in range(4):
+        for l, c in ladders(l1, l2).items():
+            np.testing.assert_allclose(c, table(l1, l2, l).reshape(-1, 2 * l + 1), atol=1e-13)
+print(ladders(1, 1)[0].round(4).ravel())
+
+# %% [markdown]
+# (The last line is the dot product of notebook 01, with $1/\sqrt3 = 0.5774$.)
+#
+# ## Why the product is covariant
+#
+# Put all ladders side by side into one matrix $C$. It is square, and orthogonal, since different rungs and different
+# ladders are. On a ladder the matrices $J_a$ are those of $D^\ell$, so $J_a C = C\,(\bigoplus_\ell J_a^\ell)$, and with
+# the exponential of both sides
+#
+# $$D^{\ell_1} \otimes D^{\ell_2} = C\, \Bigl(\bigoplus_{\ell = |\ell_1 - \ell_2|}^{\ell_1 + \ell_2} D^\ell\Bigr)\,
+# C^\dagger.$$
+#
+# In the picture, left what turns the 15 products, which looks like nothing in particular, and right the same in the
+# basis $C$: three blocks.
+
+# %%
+def all_ladders(l1, l2):
+    return np.concatenate([table(l1, l2, l).reshape(-1, 2 * l + 1) for l in range(abs(l1 - l2), l1 + l2 + 1)], axis=1)
+
+
+d_products, c = np.kron(wigner_d(rotation, 2), wigner_d(rotation, 1)), all_ladders(2, 1)
+blocks = block_diag(*(wigner_d(rotation, l) for l in (1, 2, 3)))
+np.testing.assert_allclose(c.T @ c, np.eye(15), atol=1e-14)
+np.testing.assert_allclose(d_products, c @ blocks @ c.T, atol=1e-13)
+
+# %% tags=["hide-input"]
+figure, axes = plt.subplots(1, 2, figsize=(7.4, 3.8))
+for ax, matrix, title in zip(axes, (d_products, c.T @ d_products @ c), ("|D² ⊗ D¹|", "|C†(D² ⊗ D¹) C|"), strict=True):
+    picture = ax.imshow(abs(matrix), cmap="Blues", vmin=0, vmax=1)
+    ax.grid(False)
+    ax.set(title=title, xticks=[], yticks=[])
+figure.colorbar(picture, ax=axes, shrink=0.7)
+plt.show()
+
+# %% [markdown]
+# Now covariance is one line. Let $C_\ell$ be the columns of one ladder, so that
+# $(A \otimes_{\rm cg} B)_\ell = C_\ell^\dagger\, (A \otimes B)$. Then
+#
+# $$\begin{aligned}
+# C_\ell^\dagger\, (D^{\ell_1} A \otimes D^{\ell_2} B) &= C_\ell^\dagger\, (D^{\ell_1} \otimes D^{\ell_2})\, (A \otimes B) \\
+# &= D^\ell\, C_\ell^\dagger\, (A \otimes B). \qquad \blacksquare
+# \end{aligned}$$
+#
+# ## Why there is no other
+#
+# Could another product be covariant as well, one that the authors have overlooked? A map that is linear in $A$ and in
+# $B$ is a linear map of their products $A \otimes B$. If it is covariant, it commutes with rotations, and Schur's
+# lemma says which maps do: for every ladder of weight $\ell$ among the products, one number. So the most general one
+# is
+#
+# $$\sum_{\text{paths } (\ell_1, \ell_2) \to \ell} w_{\ell_1 \ell_2}\, (A_{\ell_1} \otimes_{\rm cg} B_{\ell_2})_\ell$$
+#
+# with free complex numbers $w$, one for each path. That is what the network has, for each channel: the Clebsch-Gordan
+# product makes all paths, and the weights $W_\ell$ of (S5) are these numbers. As in notebook 03 we can count, without
+# believing any of this: the equations that covariance demands have as many solutions as there are paths.
+
+# %%
+def number_of_covariant_products(l_max, l):
+    """How many independent bilinear maps of two SO(3)-vectors with weights up to l_max give something of weight l."""
+    one = [block_diag(*js) for js in zip(*(angular_momentum(k)[:3] for k in range(l_max + 1)), strict=True)]
+    n, m = len(one[0]), 2 * l + 1
+    equations = []
+    for j, j_out in zip(one, angular_momentum(l)[:3], strict=True):
+        products = np.kron(j, np.eye(n)) + np.kron(np.eye(n), j)
+        equations.append(np.kron(j_out, np.eye(n * n)) - np.kron(np.eye(m), products.T))
+    gram = sum(e.conj().T @ e for e in equations)
+    return int((abs(np.linalg.eigvalsh(gram)) < 1e-9).sum())
+
+
+rows = [[l, number_of_covariant_products(2, l), len(paths(l, 2, 2))] for l in range(3)]
+print_table(rows, ["ℓ", "solutions", "paths, L = 2"])
+assert all(solutions == number for _, solutions, number in rows)
+
+# %% [markdown]
+# ## A formula
+#
+# The climb can be done once and for all with letters. At the top of a ladder, $J_+ v = 0$ makes each coefficient minus
+# a known number times its neighbour: this is the alternating sign below. Going down $\ell - m$ rungs applies
+# $(J_-^{(1)} + J_-^{(2)})^{\ell - m}$, and the binomial theorem makes the sum over $k$. The square roots are the
+# lengths. The result is *Racah's formula*, for $m = m_1 + m_2$ (otherwise the coefficient is zero):
+#
+# $$\begin{aligned}
+# \langle \ell_1 m_1\, \ell_2 m_2 | \ell m \rangle &= \sqrt{N}\, \sqrt{M}\, \sum_k \frac{(-1)^k}{p_k\, q_k}, \\
+# N &= (2\ell+1)\, \tfrac{(\ell+\ell_1-\ell_2)!\;(\ell-\ell_1+\ell_2)!\;(\ell_1+\ell_2-\ell)!}
+# {(\ell_1+\ell_2+\ell+1)!}, \\
+# M &= (\ell+m)!\,(\ell-m)!\,(\ell_1+m_1)! \\
+# &\quad \times (\ell_1-m_1)!\,(\ell_2+m_2)!\,(\ell_2-m_2)!, \\
+# p_k &= k!\,(\ell_1+\ell_2-\ell-k)!\,(\ell_1-m_1-k)!, \\
+# q_k &= (\ell_2+m_2-k)!\,(\ell-\ell_2+m_1+k)! \\
+# &\quad \times (\ell-\ell_1-m_2+k)!
+# \end{aligned}$$
+#
+# The sum is over all $k$ for which no factorial is of a negative number.
+
+# %%
+def racah(l1, m1, l2, m2, l, m):
+    if m != m1 + m2 or not abs(l1 - l2) <= l <= l1 + l2:
+        return 0.0
+    root = (2 * l + 1) * f(l + l1 - l2) * f(l - l1 + l2) * f(l1 + l2 - l) / f(l1 + l2 + l + 1)
+    root *= f(l + m) * f(l - m) * f(l1 + m1) * f(l1 - m1) * f(l2 + m2) * f(l2 - m2)
+    total = 0.0
+    for k in range(l1 + l2 - l + 1):
+        below = [k, l1 + l2 - l - k, l1 - m1 - k, l2 + m2 - k, l - l2 + m1 + k, l - l1 - m2 + k]
+        if min(below) >= 0:
+            total += (-1) ** k / np.prod([f(n) for n in below])
+    return np.sqrt(root) * total
+
+
+def span(l):
+    return range(-l, l + 1)
+
+
+for l1, l2, l in [(1, 1, 1), (2, 1, 3), (3, 3, 2), (3, 2, 1)]:
+    naive = [[[racah(l1, m1, l2, m2, l, m) for m in span(l)] for m2 in span(l2)] for m1 in span(l1)]
+    np.testing.assert_allclose(table(l1, l2, l), naive, atol=1e-14)
 
 # %% [markdown]
 # ## Dot and cross product
@@ -138,18 +294,18 @@ print("cross product:", np.round(arrow / np.cross(v, w), 12), " is ±i/√2")
 # are the three parts of the product of two arrows (black), and in the lower row the same after the arrows have been
 # turned. Colour is the sign.
 
-# %%
+# %% tags=["hide-input"]
 v, w = np.array([1.0, 0.2, 0.1]), np.array([0.1, 0.3, 1.0])
 harmonics = complex_sh(sphere()[2], 2).conj()
 rotation = Rotation.from_euler("ZYX", (70, 35, 20), degrees=True).as_matrix()
 axes = iter(axes_3d(3, 2, size=2.4))
 for p, q in [(v, w), (rotation @ v, rotation @ w)]:
     for l in range(3):
-        f = np.tensordot(cg_product(to_complex(p), to_complex(q), 1, 1, l), harmonics[block(l)], axes=1)
-        f = f.imag if l == 1 else f.real
-        f = 0.6 * f / abs(f).max()
+        values = np.tensordot(cg_product(to_complex(p), to_complex(q), 1, 1, l), harmonics[block(l)], axes=1)
+        values = values.imag if l == 1 else values.real
+        values = 0.6 * values / abs(values).max()
         ax = next(axes)
-        draw_spherical_function(ax, f, np.sign(f), "coolwarm", (-1.2, 1.2), reach=1)
+        draw_spherical_function(ax, values, np.sign(values), "coolwarm", (-1.2, 1.2), reach=1)
         for arrow in (p, q):
             ax.quiver(0, 0, 0, *arrow, color="black", linewidth=1.5, zorder=20)
         if p is v:
@@ -180,7 +336,10 @@ print_table(rows, ["ℓ1", "ℓ2", "ℓ", "constant"])
 # The constant is zero whenever $\ell_1+\ell_2+\ell$ is odd: one direction has no cross product with itself. But a
 # molecule has many directions, and then such products do not vanish. They are *pseudo*-vectors, which a mirror
 # leaves pointing the other way than a true vector. Cormorant keeps them all. It is covariant under rotations, not
-# under reflections, and can tell a molecule from its mirror image.
+# under reflections, so its energy of a molecule and of the mirror image may differ. For energies that is no virtue:
+# the true ones are equal, and what the network could have by construction it has to learn. (Notebook 16 measures how
+# well the shipped model has.) A network that knows the parity of every number, and lets only even scalars
+# into the energy, has it for free.
 #
 # ## What it costs
 #
@@ -234,7 +393,7 @@ print_table(rows, ["L", "paths", "products", "results", "dense", "nonzero"])
 # </details>
 
 # %% [markdown]
-# **In the code:** [plain.py](../cormorant_np/plain.py), [coupling.py](../cormorant_np/network/coupling.py)
+# **In the code:** [plain.py](../cormorant_np/plain.py), [clebsch_gordan.py](../cormorant_np/clebsch_gordan.py)
 #
 # **In the documentation:** [coupling](../docs/derivations/coupling.md)
 #

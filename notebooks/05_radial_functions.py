@@ -2,11 +2,12 @@
 # # 05 · Radial functions and the soft mask
 #
 # Directions are taken care of; what about distances? A pair of atoms at distance $r$ is described by a set of
-# learnable waves, $\eta(r)$, and faded out by a learnable mask $\mu(r)$, both from section 1.4.2. The waves let the
-# network ask "how much of this distance is in it?", as a Fourier transform does, and the powers of $1/r$ let it be
-# as steep as physics is when atoms come close. The mask says who is a neighbour at all.
+# learnable waves, $\eta(r)$, and faded out by a learnable mask $\mu(r)$, both from section 1.4.2. The waves are a
+# basis: the weights of notebook 06 add them up, $\sum_{kn} W_{kn}\, \eta_{(k,n)}(r)$, to whatever function of $r$ the
+# data ask for, as a Fourier series adds up sines, here with frequencies that are learned. The powers of $1/r$ let this
+# function be as steep as physics is when atoms come close. The mask says who is a neighbour at all.
 
-# %%
+# %% tags=["hide-input"]
 import matplotlib.pyplot as plt
 import numpy as np
 
@@ -58,7 +59,7 @@ np.testing.assert_allclose(spread(eta)[0, :, molecule, :, i], naive.reshape(16, 
 #
 # How does training start? With $\kappa = (0, 1, 2, 3)$ and phases that make $n = 0$ a plain power, $r^{-k}$:
 
-# %%
+# %% tags=["hide-input"]
 params = init_params(config, rng, np.float64)
 start = params["layers.0.radial.kappa"][None], params["layers.0.radial.phi"][None]
 print_table(
@@ -116,7 +117,7 @@ np.testing.assert_allclose(spread(mask)[0, :, 0], naive)
 # bonds apart, hydrogens on the same carbon (1.8 Å) are half heard and the others (2.0 to 2.6 Å) hardly, so that at
 # the beginning news from there has to travel through the layers, one bond at a time.
 
-# %%
+# %% tags=["hide-input"]
 charges = batch.charges[0]
 bins = np.linspace(0.8, 4.2, 120)
 figure, ax = plt.subplots(figsize=(8, 3.6))

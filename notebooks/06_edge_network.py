@@ -5,7 +5,7 @@
 # anew in every layer, for every pair and channel, and it must not depend on how the molecule is turned: it is made
 # of scalars. Three kinds of them are concatenated and mixed, then masked. This is equation (S2).
 
-# %%
+# %% tags=["hide-input"]
 import matplotlib.pyplot as plt
 import numpy as np
 
@@ -30,8 +30,8 @@ from cormorant_np.so3_vector import block
 #
 # up to a constant the Clebsch-Gordan product into $\ell = 0$ (footnote 1). Nothing is conjugated, so it is not the
 # usual inner product of complex vectors; it is symmetric in $i$ and $j$, and complex. The loop goes through all
-# ordered pairs, and so does `plain.dot_forward`. The fast network computes each pair $j \le i$ once, and `spread` gives
-# both orders what they share.
+# ordered pairs, and so does `plain.dot_forward`. The fast network keeps each pair $j \le i$ once, and `spread` gives
+# both orders what they share. (It still *computes* dot products of both orders, as one matrix product, and keeps half.)
 
 # %%
 config = Config.md17(num_channels=3, l_max=(2, 2), l_max_sh=(2, 2))
@@ -142,7 +142,7 @@ print_table(rows, ["layer", "weight", "g", "d", "η", "columns"])
 # Two layers of a freshly started network, on ethanol: $|g|$ of one channel for all pairs. Receivers $i$ run down,
 # senders $j$ across. The mask is visible: bonds are bright, and distant pairs are dark.
 
-# %%
+# %% tags=["hide-input"]
 F, _ = plain.input_forward(params, batch.charges[0], distances, config)
 g = []
 figure, axes = plt.subplots(2, 3, figsize=(9, 5.6))

@@ -5,7 +5,7 @@
 # the edges bring with its neighbours' states, adds its own state multiplied by itself, adds itself, and mixes it
 # all (S4, S5). The result is its state in the next layer. Everything from notebooks 01 to 06 comes together here.
 
-# %%
+# %% tags=["hide-input"]
 import matplotlib.pyplot as plt
 import numpy as np
 
@@ -42,7 +42,7 @@ from cormorant_np.spherical_harmonics import complex_sh, real_from_complex
 #
 # It grows where a neighbour is, as sharply as $L$ allows.
 
-# %%
+# %% tags=["hide-input"]
 ethanol = data.load("sample")
 charges, positions = ethanol.charges[0], ethanol.positions[0]
 neighbours = [1, 6, 7, 8]  # of atom 0, a carbon
@@ -213,8 +213,9 @@ np.testing.assert_allclose(turned, rotate(new_features, rotation), atol=1e-12)
 # %% [markdown]
 # ## Columns of the weight matrix
 #
-# How many SO(3)-vectors are concatenated? In the first layer the atoms have only $\ell = 0$, so there is one path
-# for each $\ell$; from the second on there are many. For the paper's network, $L = 3$ and 16 channels:
+# How many SO(3)-vectors are concatenated? In the first layer the atoms have only $\ell = 0$. So for $\ell = 0$ there
+# are three, one of each kind, and for every other $\ell$ there is one, $(\ell, 0)$ of the aggregate; from the second
+# layer on there are many. For the paper's network, $L = 3$ and 16 channels:
 
 # %%
 paper = Config.md17()
@@ -238,7 +239,7 @@ print_table(rows, ["layer", "ℓ", "aggregate", "square", "identity", "weight W"
 # Move one atom a little, and look at which atoms' states change, layer by layer. We move hydrogen 3, which sits at
 # the oxygen, in the paper's network at its start.
 
-# %%
+# %% tags=["hide-input"]
 params = init_params(paper, np.random.default_rng(1), np.float64)
 batch = data.make_batch(ethanol.charges[:1], ethanol.positions[:1], paper, np.float64)
 moved = batch.positions.copy()

@@ -9,7 +9,7 @@
 #
 # and count the parameters, which tells us whether we have understood the authors.
 
-# %%
+# %% tags=["hide-input"]
 import matplotlib.pyplot as plt
 import numpy as np
 from scipy.spatial.transform import Rotation
@@ -130,7 +130,7 @@ np.testing.assert_allclose(forward(params, batch, config)[0], one_by_one)
 # not. The weights of the network are random, so the curve means nothing; but it is smooth, periodic, and the other
 # line is flat.
 
-# %%
+# %% tags=["hide-input"]
 def turn_about(positions, atoms, origin, axis, angle):
     turned = positions.copy()
     rotation = Rotation.from_rotvec(angle * axis / np.linalg.norm(axis)).as_matrix()
@@ -220,31 +220,46 @@ assert rows[-1][1:] == [154241, 315715, 299808]
 #
 # ## A polynomial of which degree?
 #
-# Section 2.1 calls the network "a sixteenth order polynomial": the Clebsch-Gordan square doubles the degree four
-# times, $2^4 = 16$. Let us measure it. If $F^0$ is multiplied by a large $t$, the activations of a layer grow like
-# $t^n$, where $n$ is their degree in $F^0$:
+# Section 2.1 calls the prediction "a sixteenth order polynomial of our network's parameters": the Clebsch-Gordan
+# square doubles the degree four times, $2^4 = 16$. Let us count.
+#
+# First in $F^0$ alone. In the aggregation $G_{ij} \otimes F_j$ the edge $G_{ij}$ contains the dot product
+# $F_i \cdot F_j$, so a layer is *cubic* in $F$: degrees 3, 9, 27, 81, and the invariants square once more, 162.
+#
+# Then in the parameters, which is what the sentence is about. Let $F^s$ have degree $a$ in all weights together. A dot
+# product has $2a$, the edge's weight makes it $2a + 1$, the product with $F_j$ makes it $3a + 1$, and the vertex weight
+# $3a + 2$. (The square has only $2a + 1$.) $F^0$ has degree 1, so that activations have 5, 17, 53, 161, and the energy
+# has $2 \cdot 161 + 1 = 323$. (In the frequencies, phases, cutoffs and widths the network is no polynomial at all,
+# because of the sines and sigmoids.)
+#
+# Both can be measured. If what a polynomial depends on is multiplied by a large $t$, it grows like $t^n$ with its
+# degree $n$:
 
 # %%
 paper = Config.md17()
 params_paper = init_params(paper, rng, np.float64)
 paper_batch = data.make_batch(ethanol.charges[:1], ethanol.positions[:1], paper, np.float64)
+of_F_0 = {"input.weight", "input.bias"}
+weights = {name for name in params_paper if "weight" in name or "bias" in name}
 
 
-def sizes(t):
-    scaled = params_paper | {name: t * params_paper[name] for name in ("input.weight", "input.bias")}
+def sizes(t, names):
+    scaled = params_paper | {name: t * params_paper[name] for name in names}
     energy, _ = forward(scaled, paper_batch, paper)
     return np.array([*(abs(f).max() for f in all_features(scaled, paper_batch, paper)), abs(energy[0])])
 
 
-degrees = np.log2(sizes(60) / sizes(30))
-table = zip(["|F^1|", "|F^2|", "|F^3|", "|F^4|", "energy"], degrees.tolist(), [3, 9, 27, 81, 162], strict=True)
-print_table(list(table), ["", "measured degree", "degree"])
+in_F_0, in_weights = (np.log2(sizes(20, names) / sizes(10, names)) for names in (of_F_0, weights))
+what = ["|F^1|", "|F^2|", "|F^3|", "|F^4|", "energy"]
+rows = zip(what, in_F_0.tolist(), [3, 9, 27, 81, 162], in_weights.tolist(), [5, 17, 53, 161, 323], strict=True)
+print_table(list(rows), ["", "measured in F^0", "degree", "measured in the weights", "degree"])
 
 # %% [markdown]
-# It is $3^4$, not $2^4$: in the aggregation $G_{ij} \otimes F_j$ the edge $G_{ij}$ contains the dot product
-# $F_i \cdot F_j$, so a layer is *cubic* in $F$, and the invariants square once more. (As a function of all
-# parameters it is no polynomial at all, because of the sines and sigmoids.) That makes the supplement's warning
-# stronger: a degree of 162 is why the weights' size at the start matters so much, the subject of notebook 10.
+# ($t = 10$ and $20$ are as large as the floats can bear: $20^{323}$ has 421 digits. At these $t$ the lower terms still
+# count a little. With two layers the weights may be larger, and 35 comes out as 35.0000; exercise 4.)
+#
+# So it is 323, and not 16. That makes the supplement's warning stronger: such a degree is why the weights' size at the
+# start matters so much, the subject of notebook 10.
 #
 # ## Exercises
 #
@@ -273,6 +288,22 @@ print_table(list(table), ["", "measured degree", "degree"])
 #
 # $A \sum_i x_i + b = \sum_i (A x_i + b/N)$. In QM9's, $\mathrm{MLP}_2$ stands outside of the sum, so it is not
 # additive; two distant molecules in one box do not have the sum of their energies.
+#
+# </details>
+#
+# **4.** *Predict, then measure.* Which degree has the energy of a network of two layers in all its weights?
+#
+# <details><summary>Solution</summary>
+#
+# $2 \cdot 17 + 1 = 35$. The `config` of this notebook has two layers:
+#
+# ```python
+# def size(t):
+#     scaled = {name: t * p if "weight" in name or "bias" in name else p for name, p in params.items()}
+#     return abs(forward(scaled, batch, config)[0][0])
+#
+# print(np.log2(size(2e4) / size(1e4)))
+# ```
 #
 # </details>
 

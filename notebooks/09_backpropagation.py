@@ -7,7 +7,7 @@
 # the other, from the energy back to the positions. Each is derived, written as a few lines, compared with the
 # library, and checked against a difference quotient that knows nothing of derivations.
 
-# %%
+# %% tags=["hide-input"]
 import matplotlib.pyplot as plt
 import numpy as np
 import sympy as sp
@@ -120,7 +120,7 @@ assert sp.expand(sp.diff(loss, a1) - sp.re(sp.expand(sp.conjugate(b) * d))) == 0
 # How large should the step $h$ be? Too large, and the formula is inexact; too small, and rounding eats the digits.
 # Here is the error for a function whose derivative we know, together with the usual second-order quotient.
 
-# %%
+# %% tags=["hide-input"]
 z = random_complex(20)
 
 
@@ -398,7 +398,7 @@ right = sum(inner(p, d_parameters[name]) for name, p in parameters.items())
 np.testing.assert_allclose(left, right)
 
 # %% [markdown]
-# Now the proof, for every array of parameters of a small network and for the positions. `plain.backward`, molecule by
+# Now the check, for every array of parameters of a small network and for the positions. `plain.backward`, molecule by
 # molecule, says the same:
 
 # %%
@@ -449,7 +449,7 @@ plt.show()
 # the same network. Its weights are random, so this is not chemistry; yet the forces obey Newton: since the energy
 # does not change when the molecule is shifted or turned, total force and total torque vanish.
 
-# %%
+# %% tags=["hide-input"]
 energies, forces = energy_and_forces(params, batch, config)
 (ax,) = axes_3d(size=4)
 strongest = np.linalg.norm(forces[0], axis=1).max()

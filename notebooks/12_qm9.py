@@ -7,7 +7,7 @@
 # the full set is a download away (`--dataset qm9`). Four of them (white H, grey C, blue N, orange O, green F), and
 # the twelve targets:
 
-# %%
+# %% tags=["hide-input"]
 import matplotlib.pyplot as plt
 import numpy as np
 
@@ -109,7 +109,7 @@ print_table(rows, ["batches of 25", "padding", "pairs computed / needed"])
 # target we take the gap between the highest occupied and the lowest unoccupied orbital, which decides about colour
 # and reactivity: a property of the whole molecule, no sum over atoms.
 
-# %%
+# %% tags=["machine"]
 settings = Settings(
     dataset="qm9-sample", target="gap", num_train=600, num_valid=100, num_test=300, epochs=8, lr=1e-3, num_channels=4,
     num_layers=3, l_max=2, threads=2,
@@ -130,7 +130,7 @@ with workers(settings.threads) as pool:
 print(len(state.vector), "parameters")
 print_table(log, ["epoch", "training MAE / eV", "validation MAE / eV"])
 
-# %%
+# %% tags=["machine"]
 test = problem.dataset.energies[problem.splits["test"]]
 baseline = abs(test - problem.mean).mean()
 figure, ax = plt.subplots(figsize=(4.6, 4.2))

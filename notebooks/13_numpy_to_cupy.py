@@ -6,7 +6,7 @@
 # when this notebook was written**, and none is needed to read it. All that is executed here runs on NumPy; what is
 # said about CuPy comes from its documentation.
 
-# %%
+# %% tags=["hide-input"]
 import inspect
 import time
 from pathlib import Path
@@ -80,7 +80,7 @@ assert backend.to_host(x) is x
 # A user without a GPU who asks for one should get a sentence, not forty lines of traceback. `check_device` also
 # runs a small matrix product, since CuPy can be imported on machines on which it cannot compute:
 
-# %%
+# %% tags=["device"]
 try:
     backend.check_device("gpu")
     print("There is a usable GPU on this machine.")
@@ -138,7 +138,7 @@ np.testing.assert_allclose(in_chunks(5), whole, atol=1e-5 * abs(whole).max())
 # %% [markdown]
 # How much does it matter here? One worker, forward and backward of the paper's network:
 
-# %%
+# %% tags=["hide-input"]
 chunk_sizes, best = [1, 2, 3, 5, 9, 13, 25], []
 with parallel.workers(1):
     for size in chunk_sizes:

@@ -6,7 +6,7 @@
 # what one can do with the result: relax a molecule, let it vibrate, run it for half a picosecond, turn a bond. The
 # supplement has none of this; it learns energies alone. It needs ASE (`pip install ase`).
 
-# %%
+# %% tags=["hide-input"]
 import time
 
 import matplotlib.pyplot as plt
@@ -72,7 +72,7 @@ assert abs(quotient - slopes[1:-1]).max() < 0.02 * abs(slopes).max()
 # Now the forces on all atoms of 300 test frames, against the true ones of the sample. On the left black arrows are
 # true and purple ones are the network's; the black ones are hard to see.
 
-# %%
+# %% tags=["machine"]
 energies, predicted = predict_molecules("ethanol", [(charges, sample.positions[k]) for k in test], forces=True)
 predicted, true = np.array(predicted), sample.forces[test]
 energy_mae = abs(np.array(energies) - sample.energies[test]).mean()
@@ -163,7 +163,7 @@ def naive_gradient(h):
 # Does it agree with a difference quotient of the loss itself, which knows nothing of derivations? All parameters are
 # one real vector here. We change ten of them, one at a time, and then all of them in a random direction.
 
-# %%
+# %% tags=["machine"]
 vector, gradient = flatten(params), naive_gradient(1e-4)
 
 
@@ -198,7 +198,7 @@ np.testing.assert_allclose(library, naive, atol=1e-9 * abs(naive).max())
 # 32-bit floats have seven. So there is a best step, and it depends on the floats:
 
 
-# %%
+# %% tags=["machine"]
 def gradient_with(h, dtype):
     p = unflatten(vector.astype(dtype), layout(config))
     b = data.make_batch(water[None], r[None], config, dtype)
@@ -227,7 +227,7 @@ print_table(rows, ["h / Å", "64-bit", "32-bit"])
 # it answers with energies in eV and forces in eV/Å, and ASE can do the rest. First a relaxation: follow the forces
 # downhill (BFGS) until none is larger than $10^{-3}$ eV/Å.
 
-# %%
+# %% tags=["machine"]
 ethanol = molecule("CH3CH2OH")
 ethanol.calc = Cormorant("ethanol")
 before = ethanol.get_potential_energy()
@@ -250,7 +250,7 @@ assert relaxation.converged()
 # 3.29.0, with this function and `TBLite(method="GFN2-xTB", accuracy=0.01)` from `tblite.ase` as `atoms.calc`.
 
 
-# %%
+# %% tags=["machine"]
 def frequencies(atoms, step=0.005):
     """Wave numbers in cm⁻¹ of a relaxed molecule, in ascending order; imaginary ones are negative."""
     start = atoms.positions.copy()
@@ -324,7 +324,7 @@ per_step = 1000 * (time.perf_counter() - began) / NUM_STEPS
 energies, velocities = np.array(energies), np.array(velocities)
 energies[:, 0] -= energies[0, 0]
 
-# %%
+# %% tags=["machine"]
 femtoseconds = TIMESTEP * np.arange(len(energies))
 total = energies.sum(axis=1)
 figure, (left, right) = plt.subplots(1, 2, figsize=(9.6, 3.2))
@@ -358,7 +358,7 @@ assert total.std() < 0.05 * energies[:, 0].std()
 # swings with all of them at once. Its Fourier transform takes them apart. A line is as broad as one over the time
 # that was watched: $1/(cT)$.
 
-# %%
+# %% tags=["machine"]
 masses = ethanol.get_masses()[:, None]
 weighted = (np.sqrt(masses) * velocities).reshape(len(velocities), -1)
 n = len(weighted)
@@ -404,7 +404,7 @@ assert abs(peak - harmonic[-1]) < 2 * resolution
 # Now a motion that is not small. Turn the O-H bond about C-O and hold all else fixed, as it is in the minimum of
 # GFN2-xTB. The reference numbers are GFN2-xTB's energies at these geometries, by the same tblite.
 
-# %%
+# %% tags=["machine"]
 GFN2_MINIMUM = [
     [1.1778, -0.40503, 0.0], [-0.00315, 0.55296, 0.0], [-1.19433, -0.20643, 0.0], [-1.95067, 0.38827, 0.0],
     [0.03839, 1.19698, 0.89105], [0.03839, 1.19698, -0.89105], [2.11062, 0.15173, 0.0], [1.13632, -1.03859, 0.88152],

@@ -1,9 +1,15 @@
-"""Every notebook runs in a fresh kernel, and what is committed is what its source says."""
+"""Every notebook runs in a fresh kernel and prints what is committed, and what is committed is what its source says.
+
+Numbers are compared to a tolerance, pictures not at all. In a cell with the tag `machine` they belong to the machine,
+as times do and the errors of a training in 32-bit floats: there only the words are compared. What a cell with the tag
+`device` prints is not compared.
+"""
 
 import importlib.util
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 nbformat = pytest.importorskip("nbformat")
@@ -23,9 +29,65 @@ build = load_build()
 each_source = pytest.mark.parametrize("path", build.sources(), ids=lambda path: path.stem)
 
 
+NUMBER = re.compile(r"(?<![\w^])[-+]?\d+\.?\d*(?:e[-+]?\d+)?(?!\w)")
+TOLERANCE, ROUNDING = 2e-3, 1e-6  # relative; and what is smaller than this is a rounding error, of any size
+
+
+def words(text):
+    """A text without its numbers, and without the widths that they give to a table's columns."""
+    return re.sub(r"[\s-]+", " ", NUMBER.sub("#", text)).strip()
+
+
+def numbers(text):
+    values = np.array([float(number) for number in NUMBER.findall(text)])
+    return np.where(abs(values) < ROUNDING, 0, values)
+
+
+def texts(cell):
+    """What a cell has printed or shown, without its pictures."""
+    shown = [output.get("text") or output.get("data", {}).get("text/plain", "") for output in cell.outputs]
+    return "\n".join(text for text in shown if not text.startswith("<Figure"))
+
+
+def difference(committed, found, tags=()):
+    """None, or what has changed between two texts that a cell with these tags printed."""
+    if words(committed) != words(found):
+        return f"{committed!r} has become {found!r}"
+    old, new = numbers(committed), numbers(found)
+    if "machine" not in tags and not np.allclose(old, new, rtol=TOLERANCE, atol=ROUNDING):
+        return f"{old} have become {new}"
+    return None
+
+
 @each_source
-def test_runs_in_a_fresh_kernel(path):
-    build.execute(build.read_source(path))
+def test_runs_in_a_fresh_kernel_and_prints_what_is_committed(path):
+    found, committed = build.read_source(path), nbformat.read(path.with_suffix(".ipynb"), as_version=4)
+    build.execute(found)
+    changes = []
+    for old, new in zip(committed.cells, found.cells, strict=True):
+        tags = new.metadata.get("tags", [])
+        if new.cell_type == "code" and "device" not in tags:
+            changes += [[new.source[:60], difference(texts(old), texts(new), tags)]]
+            assert len(old.outputs) == len(new.outputs), new.source
+    assert [change for change in changes if change[1]] == [], f"run python notebooks/build.py {path.stem}"
+
+
+@pytest.mark.parametrize(
+    "old, new, tags, same",
+    [
+        ("248 x 408, 914 nonzeros", "496 x 816, 914 nonzeros", (), False),
+        ("MAE 1.302 kcal/mol", "MAE 1.303 kcal/mol", (), True),
+        ("MAE 1.30 kcal/mol", "MAE 1.40 kcal/mol", (), False),
+        ("MAE 1.30 kcal/mol", "MAE 1.40 kcal/mol", ("machine",), True),
+        ("MAE 1.30 kcal/mol", "MAE 1.30 eV", ("machine",), False),
+        ("errors: 2e-12 3e-11", "errors: 9e-13 -1e-11", (), True),
+        ("errors: 2e-12 3e-11", "errors: 2e-12 3e-04", (), False),
+        ("a    b\n---  -\n1.5  2", "a     b\n----  -\n1.501  2", (), True),
+        ("1.5 2.5", "1.5 2.5 3.5", (), False),
+    ],
+)
+def test_a_changed_number_is_noticed(old, new, tags, same):
+    assert (difference(old, new, tags) is None) == same
 
 
 @each_source
