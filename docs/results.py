@@ -326,9 +326,8 @@ TABLES = {
 def with_tables(text, done):
     """The page with each table between its two comments written anew."""
     for name, make in TABLES.items():
-        between = re.compile(rf"(<!-- table {name} -->\n\n).*?(\n\n<!-- end -->)", re.DOTALL)
-        made = make(done)
-        text = between.sub(lambda found, made=made: found[1] + made + found[2], text)
+        between = re.compile(rf"(<!-- table {name} -->\n).*?(<!-- end -->)", re.DOTALL)
+        text = between.sub(lambda found, made=make(done): f"{found[1]}\n{made}\n\n{found[2]}", text)
     return text
 
 
