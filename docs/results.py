@@ -23,6 +23,7 @@ from typing import NamedTuple
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
@@ -326,8 +327,9 @@ TABLES = {
 def with_tables(text, done):
     """The page with each table between its two comments written anew."""
     for name, make in TABLES.items():
-        between = re.compile(rf"(<!-- table {name} -->\n).*?(<!-- end -->)", re.DOTALL)
-        text = between.sub(lambda found, made=make(done): f"{found[1]}\n{made}\n\n{found[2]}", text)
+        start, end = f"<!-- table {name} -->\n", "<!-- end -->"
+        before, _, after = text.partition(start)
+        text = f"{before}{start}\n{make(done)}\n\n{end}{after.partition(end)[2]}"
     return text
 
 
@@ -343,13 +345,12 @@ def draw_learning(done, path):
         fit = np.exp(np.log(errors).mean()) * (frames / np.exp(np.log(frames).mean())) ** exponent
         axes.loglog(frames, errors, "o", color="#1f77b4")
         axes.loglog(frames, fit, color="grey", linewidth=1, label=f"slope {exponent:.2f}".replace("-", "−"))
-        axes.set(xlabel="training frames", ylabel=f"test error of {label}", xticks=frames)
-        axes.set_xticklabels(frames)
+        axes.set(xlabel="training frames", ylabel=f"test error of {label}")
+        axes.set_xticks(frames, frames)
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 3, 5)))
         axes.yaxis.set_major_formatter("{x:g}")
-        axes.yaxis.set_minor_formatter("{x:g}")
-        axes.tick_params(axis="y", which="minor", labelsize=7)
-        axes.minorticks_off() if errors.max() / errors.min() > 50 else axes.xaxis.set_ticks([], minor=True)
-        axes.grid(alpha=0.3, which="both")
+        axes.minorticks_off()
+        axes.grid(alpha=0.3)
         axes.legend()
     figure.savefig(path, dpi=120)
 
