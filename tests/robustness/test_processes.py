@@ -1,10 +1,12 @@
 """Runs that are killed, signalled, doubled, or whose worker finds traps in the current folder."""
 
+import contextlib
 import os
 import random
 import shutil
 import signal
 import time
+from pathlib import Path
 
 import pytest
 
@@ -66,6 +68,38 @@ def test_a_run_killed_a_thousand_times(undisturbed, tmp_path):
     rng = random.Random(1)
     for _ in range(1000):
         kill_and_resume(tmp_path / "run", undisturbed, rng)
+
+
+def workers_of(process):
+    """The numbers of a run's worker processes, once there are any; empty if the run ends before."""
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+    while process.poll() is None:
+        if found := children.read_text(encoding="utf-8").split():
+            return [int(number) for number in found]
+        time.sleep(0.01)
+    return []
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="needs Linux's /proc")
+@pytest.mark.parametrize("times", [1, long_case(75)])
+def test_a_killed_worker_is_a_sentence_and_the_run_goes_on(times, tmp_path):
+    two, rng = [*LONGER, "--threads", 2], random.Random(times)
+    whole = trained(tmp_path / "whole", two)
+    for _ in range(times):
+        run_dir = tmp_path / "run"
+        shutil.rmtree(run_dir, ignore_errors=True)
+        process = begin("train", *two, "--run-dir", run_dir)
+        wait_for(run_dir, process)
+        numbers = workers_of(process)
+        time.sleep(rng.uniform(0, 0.5))
+        for number in numbers:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(number, signal.SIGKILL)
+        code, _, err = ended(process)
+        assert code == 0 or (code == 2 and is_one_sentence(err) and "worker process has ended" in err), err
+        if code:
+            resume(run_dir)
+        assert differences(run_dir, whole) == []
 
 
 @posix
