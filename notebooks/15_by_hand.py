@@ -49,8 +49,8 @@ def check(found, by_hand):
 # %% [markdown]
 # ## Input
 #
-# $\tilde F$ of hydrogen is $(1, \tilde Z, \tilde Z^2;\; 0, 0, 0)$, that of oxygen
-# $(0, 0, 0;\; 1, \tilde Z, \tilde Z^2)$. Our weights look at the two ones only: every hydrogen begins with 1, oxygen with 2.
+# $\tilde F$ of hydrogen is $(1, \tilde Z, \tilde Z^2;\; 0, 0, 0)$, that of oxygen $(0, 0, 0;\; 1, \tilde Z, \tilde
+# Z^2)$. Our weights look at the two ones only: every hydrogen begins with 1, oxygen with 2.
 #
 # $$F^0 = (2,\; 1,\; 1)$$
 

@@ -23,7 +23,7 @@ from cormorant_np.training.prediction import find_run, load_network
 network = load_network("ethanol")
 config = network.config
 params = {name: p.astype(complex if p.dtype.kind == "c" else float) for name, p in network.params.items()}
-sample, test = data.load("sample"), np.load(find_run("ethanol") / "splits.npz")["test"][:200]
+sample, test = data.load("sample"), np.load(find_run("ethanol") / "splits.npz")["test"][:100]
 charges, frames, true = sample.charges[0], sample.positions[test], sample.energies[test]
 
 
@@ -35,14 +35,14 @@ def energies(params, positions):
 
 predicted = energies(params, frames)
 print(f"{config.num_layers} layers, L = {config.l_max[0]}, {config.num_channels} channels, {network.unit}")
-print(f"mean absolute error on 200 test frames: {abs(predicted - true).mean():.3f} kcal/mol")
+print(f"mean absolute error on 100 test frames: {abs(predicted - true).mean():.3f} kcal/mol")
 print(f"of predicting the mean: {abs(network.mean - true).mean():.3f} kcal/mol")
 
 # %% [markdown]
 # ## Who is a neighbour
 #
 # Every channel of every layer has a cutoff and a width of its own. All of them started at 1.73 Å and 0.2 Å. Below, thin
-# lines are the 64 masks after training, the dashed one is the start, and the grey histogram shows all distances in 200
+# lines are the 64 masks after training, the dashed one is the start, and the grey histogram shows all distances in 100
 # frames.
 
 # %% tags=["hide-input"]
@@ -123,8 +123,8 @@ figure.colorbar(picture, label="|F⁰|")
 plt.show()
 
 # %% [markdown]
-# Channels have specialised, but not cleanly: nobody told them to. Channel 14 is deaf to hydrogen and channel 0 nearly so;
-# none hears one element alone.
+# Channels have specialised, but not cleanly: nobody told them to. Channel 14 is deaf to hydrogen and channel 0 nearly
+# so; none hears one element alone.
 #
 # ## Activations and arrows
 #
@@ -246,8 +246,8 @@ right.legend(fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
 plt.show()
 
 # %% [markdown]
-# The total is right to two hundredths of a kcal/mol, at every angle. Most of it stands in the accounts of the oxygen and
-# of the carbons; the hydrogen that moves has almost no share of its own.
+# The total is right to two hundredths of a kcal/mol, at every angle. Most of it stands in the accounts of the oxygen
+# and of the carbons; the hydrogen that moves has almost no share of its own.
 #
 # ## Which paths carry weight
 #
