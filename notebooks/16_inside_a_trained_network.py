@@ -296,7 +296,7 @@ print_table(rows, ["switched off", "mean absolute error / (kcal/mol)"])
 assert all(error > 2 * rows[0][1] for _, error in rows[1:])
 
 # %% [markdown]
-# (Predicting the mean is off by 2.6.) Nothing is idle, and what is of high $\ell$ is used: without $\ell = 3$ the
+# (Predicting the mean is off by 2.7.) Nothing is idle, and what is of high $\ell$ is used: without $\ell = 3$ the
 # network is little better than the mean. Later layers matter less. This does not show what a network
 # *needs*: a network that is trained without a part learns to do without it. It shows what this one *uses*.
 #
@@ -316,7 +316,7 @@ print(f"mean absolute error {abs(predicted - true).mean():.4f} kcal/mol,")
 print(f"of the mean of both {abs(better - true).mean():.4f} kcal/mol")
 
 # %% [markdown]
-# Turning is exact. Mirroring is learned, to two hundredths of a kcal/mol, which is nearly as large as the error itself.
+# Turning is exact. Mirroring is learned, to 0.025 kcal/mol, which is nearly as large as the error itself.
 # Here is the difference between a symmetry that is built in and one that is shown. The mean of both is mirror-invariant
 # by construction, and better, but costs two passes.
 #
