@@ -1,157 +1,164 @@
 # %% [markdown]
-# # 00 · Notation
+# # 00 · One molecule, one number
 #
 # Cormorant reads a molecule, charges $Z_i$ and positions $\mathbf r_i$, and answers with one number, its energy. If
 # you turn the molecule, the energy must not change. Most networks learn this from many examples; Cormorant has it
-# by construction, because every number inside it knows how it turns when the molecule turns.
+# by construction, because every number inside it knows how it turns when the molecule turns. The field calls such
+# networks *equivariant*; the paper says *covariant*.
 #
 # These notebooks read the supplement of the paper (Anderson, Hy and Kondor, NeurIPS 2019) equation by equation.
 # Each equation is first written as a loop that anyone can check, then compared with the library's line, then drawn.
-# You need linear algebra, complex numbers and a little Python. This first notebook introduces the symbols of
-# **Table 1** and shows where each of them lives in the code.
+# You need linear algebra, complex numbers and a little Python. This first one shows where it all leads to.
 #
-# The library has the network twice. [`plain.py`](../cormorant_np/plain.py) is the paper on one page: one molecule, in
-# the letters of the supplement, with nothing optimised. It is what to read. `model.py` and `network/` compute the same
-# fast, for many molecules at once, and tests hold the two together.
+# ## Ten lines that predict an energy
 #
-# The way:
+# A trained network comes with the package, and 5000 frames of an ethanol molecule, CH₃CH₂OH, that shakes at 500 K. We
+# take a frame that it has not been trained on. Positions are in Å, and the charge of an atom is its number in the
+# periodic table.
+
+# %% tags=["hide-input"]
+import matplotlib.pyplot as plt
+import numpy as np
+from scipy.spatial.transform import Rotation
+
+from cormorant_np import data, plain
+from cormorant_np.drawing import axes_3d, draw_molecule, draw_spherical_function, sphere
+from cormorant_np.spherical_harmonics import complex_sh
+from cormorant_np.training.prediction import find_run, load_network
+
+# %%
+network = load_network("ethanol")
+ethanol, splits = data.load("sample"), np.load(find_run("ethanol") / "splits.npz")
+frame = splits["test"][0]
+charges, positions = ethanol.charges[frame], ethanol.positions[frame]
+
+
+def predict(positions):
+    output, _ = plain.forward(network.params, charges, positions, network.config)
+    return network.mean + network.scale * output
+
+
+print("Z =", charges.tolist())
+print(f"predicted {predict(positions):.2f} kcal/mol, true {ethanol.energies[frame]:.2f} kcal/mol")
+
+# %% [markdown]
+# `plain.forward` is the network. [`plain.py`](../cormorant_np/plain.py) is the paper on one page: one molecule, in
+# the letters of the supplement, with nothing optimised. It is what to read, and what these notebooks are about. The
+# package has the network a second time, in `model.py` and `network/`, which compute the same fast, for many molecules;
+# tests hold the two together, and notebook 17 is about the difference.
+#
+# ## Turn it
+#
+# Now turn the molecule about some axis. Beside it stands a model that knows nothing of rotations: a polynomial of
+# second degree in the coordinates, fitted to the same 3500 frames by least squares.
+
+# %%
+def coordinates(positions):
+    """1, all coordinates, and all products of two of them; (frames, 406)."""
+    x = (positions - positions.mean(axis=1, keepdims=True)).reshape(len(positions), -1)
+    i, j = np.triu_indices(x.shape[1])
+    return np.concatenate([np.ones((len(x), 1)), x, x[:, i] * x[:, j]], axis=1)
+
+
+train = splits["train"]
+inputs = coordinates(ethanol.positions[train])
+targets = inputs.T @ (ethanol.energies[train] - network.mean)
+fitted = np.linalg.solve(inputs.T @ inputs + 1e-3 * np.eye(inputs.shape[1]), targets)
+
+angles = np.arange(0, 361, 10)
+turned = [positions @ Rotation.from_rotvec(np.radians(a) * np.array([2, -1, 2]) / 3).as_matrix().T for a in angles]
+cormorant = np.array([predict(r) for r in turned])
+polynomial = network.mean + coordinates(np.array(turned)) @ fitted
+assert np.ptp(cormorant) < 1e-6 and np.ptp(polynomial) > 0.5
+
+# %% tags=["hide-input"]
+figure = plt.figure(figsize=(10, 3.2))
+grid = figure.add_gridspec(1, 3, width_ratios=[1, 1, 2.2])
+for k, number in enumerate((0, 9)):
+    ax = figure.add_subplot(grid[k], projection="3d")
+    ax.set_axis_off()
+    draw_molecule(ax, charges, turned[number], labels=False, reach=2.0)
+    ax.set_title(f"turned by {angles[number]}°")
+ax = figure.add_subplot(grid[2])
+ax.plot(angles, polynomial - ethanol.energies[frame], label="polynomial in the coordinates")
+ax.plot(angles, cormorant - ethanol.energies[frame], label="Cormorant")
+ax.axhline(0, color="grey", linestyle=":")
+ax.set(xlabel="angle / degrees", ylabel="predicted − true / (kcal/mol)", xticks=range(0, 361, 60))
+ax.legend()
+plt.show()
+
+# %% [markdown]
+# Cormorant's line is flat, up to rounding. It would be flat with random weights as well. The other model gives another
+# answer for every direction from which one looks at the same molecule, although the training frames point in all
+# directions.
+#
+# ## What an atom sees
+#
+# How can a network know directions and yet not depend on them? An atom describes where its neighbours are by
+# *spherical harmonics*: functions on the sphere that turn when the molecule turns, sorted by their fineness $\ell = 0,
+# 1, 2, \dots$ Here is what a carbon atom sees of its four neighbours, with harmonics up to $L$ (notebook 07 has the
+# formula):
+
+# %% tags=["hide-input"]
+neighbours = [1, 6, 7, 8]  # of atom 0, a carbon
+towards = positions[neighbours] - positions[0]
+axes = axes_3d(4, size=2.4)
+draw_molecule(axes[0], charges[[0, *neighbours]], positions[[0, *neighbours]], reach=1.6)
+for ax, l_max in zip(axes[1:], (1, 3, 6), strict=True):
+    seen, grid = complex_sh(towards, l_max).sum(axis=1), complex_sh(sphere()[2], l_max).conj()
+    weights = np.concatenate([np.full(2 * l + 1, 2 * l + 1) for l in range(l_max + 1)])
+    f = np.tensordot(weights * seen, grid, axes=1).real
+    f = 0.9 * np.maximum(f, 0) / f.max()
+    draw_spherical_function(ax, f, f, "viridis", (0, 1))
+    ax.set_title(f"L = {l_max}")
+plt.show()
+
+# %% [markdown]
+# These descriptions are multiplied with each other in the one way that keeps them turning properly, the Clebsch-Gordan
+# product, layer after layer. At the end only what does not turn, $\ell = 0$, goes into the energy:
+#
+# ![The network: from charges and positions through layers to an energy](../docs/images/network.svg)
+#
+# ## The way
 #
 # - [01 · Clebsch-Gordan coefficients](01_clebsch_gordan.ipynb)
 # - [02 · Spherical harmonics](02_spherical_harmonics.ipynb)
 # - [03 · SO(3)-vectors and covariance](03_so3_vectors.ipynb)
-# - [04 · The Clebsch-Gordan product](04_cg_product.ipynb)
+# - [04 · The Clebsch-Gordan product](04_cg_product.ipynb), with the proof that all rests on
 # - [05 · Radial functions and the soft mask](05_radial_functions.ipynb)
 # - [06 · The edge network](06_edge_network.ipynb)
 # - [07 · From edges to vertices: the vertex network](07_vertex_network.ipynb)
 # - [08 · Input, output, and the whole network](08_whole_network.ipynb)
+# - [15 · By hand: every number of one energy](15_by_hand.ipynb), on paper, best read here
 # - [09 · Backpropagation with complex numbers, by hand](09_backpropagation.ipynb)
 # - [10 · How training starts, and how it steps](10_initialisation_and_optimiser.ipynb)
 # - [11 · Training on ethanol](11_training_ethanol.ipynb)
 # - [12 · QM9: many molecules](12_qm9.ipynb)
+# - [14 · Forces and dynamics](14_forces_and_dynamics.ipynb)
+# - [16 · Inside a trained network](16_inside_a_trained_network.ipynb)
 # - [13 · From NumPy to CuPy](13_numpy_to_cupy.ipynb)
-
-# %% tags=["hide-input"]
-import numpy as np
-
-from cormorant_np import Config, data, model, plain
-from cormorant_np.drawing import axes_3d, draw_molecule, print_table
-
-# %% [markdown]
-# ## A molecule
+# - [17 · Making it fast](17_making_it_fast.ipynb)
 #
-# The package brings 5000 frames of an ethanol molecule, CH₃CH₂OH, that shakes at 500 K. Here are the first two.
-# Positions are in Å, and the charge of an atom is its number in the periodic table.
-
-# %% tags=["hide-input"]
-ethanol = data.load("sample")
-for ax, frame in zip(axes_3d(2, size=3.6), (0, 1), strict=True):
-    draw_molecule(ax, ethanol.charges[frame], ethanol.positions[frame], labels="number")
-    ax.set_title(f"frame {frame}:  {ethanol.energies[frame]:.2f} kcal/mol")
-print("Z =", ethanol.charges[0].tolist())
-
-# %% [markdown]
-# ## Pairs of atoms
+# [Where it comes from, and what came after](../docs/context.md) puts it among its neighbours.
 #
-# A molecule has no preferred origin, so the network looks only at differences,
+# ## Two conventions to begin with
+#
+# **Pairs.** A molecule has no preferred origin, so the network looks only at differences,
 #
 # $$\mathbf r_{ij} = \mathbf r_i - \mathbf r_j, \qquad r_{ij} = |\mathbf r_{ij}|, \qquad
 # \hat{\mathbf r}_{ij} = \mathbf r_{ij} / r_{ij}.$$
 #
 # The vector $\mathbf r_{ij}$ points from $j$ to $i$: atom $j$ *sends* a message, atom $i$ *receives* it. In `plain.py`
-# an array of pairs ends in `(..., N_i, N_j)`, for every ordered pair of the `N` atoms.
+# an array of pairs ends in `(..., N_i, N_j)`, for every ordered pair of the `N` atoms. An atom is not its own
+# neighbour.
+#
+# **SO(3)-vectors.** What turns is collected, for every $\ell = 0, \dots, L$, in $2\ell+1$ complex components, numbered
+# by $m = -\ell, \dots, \ell$, for each of `C` channels. `plain.py` keeps those of `N` atoms as a list over $\ell$ of
+# arrays `(2ℓ+1, C, N)`. Notebook 03 makes "turns" exact.
 
 # %%
-config = Config.md17()
-charges, positions = ethanol.charges[0], ethanol.positions[0]
-
-naive = np.zeros((9, 9))
-for i in range(9):
-    for j in range(9):
-        r_ij = positions[i] - positions[j]
-        naive[i, j] = np.sqrt(r_ij @ r_ij)
-
-distances, harmonics, _ = plain.geometry_forward(positions, config)
-np.testing.assert_allclose(distances, naive)
-print(distances.round(2))
-
-# %% [markdown]
-# An atom is not its own neighbour, $j \in N(i)$ means $j \ne i$, and the functions of the distance are zero on the
-# diagonal.
-#
-# ## SO(3)-vectors
-#
-# The central object is the *SO(3)-vector*. It collects, for every $\ell = 0, \dots, L$, a number $\tau_\ell$ of
-# vectors with $2\ell+1$ complex components each, numbered by $m = -\ell, \dots, \ell$:
-#
-# $$F = (F_0, F_1, \dots, F_L), \qquad F_\ell \in \mathbb C^{(2\ell+1) \times \tau_\ell}.$$
-#
-# An $\ell = 0$ part does not change when the molecule turns, an $\ell = 1$ part turns like an arrow, higher parts
-# turn in finer ways; notebook 03 makes this exact. `plain.py` keeps the SO(3)-vectors of `N` atoms as a list over
-# $\ell$ of arrays `(2ℓ+1, C, N)`. In Cormorant all $\tau_\ell$ are equal to the number of channels $n_c$, the `C` here.
-# That is why the fast network can keep those of `B` molecules in *one* array of shape `((L+1)², C, B, N)`, whose first
-# axis lists all pairs $(\ell, m)$. Row $\ell^2 + \ell + m$ holds component $m$ of weight $\ell$:
-
-# %%
-print_table([[l * l + l + m, l, m] for l in range(3) for m in range(-l, l + 1)], ["row", "ℓ", "m"])
-
-# %% [markdown]
-# ## The data's way
-#
-# The whole network is three functions, one after the other,
-#
-# $$\mathrm{CORMORANT}(\{Z_i, \mathbf r_i\}) =
-# \mathrm{OUTPUT}(\mathrm{CGNet}(\mathrm{INPUT}(\{Z_i, \mathbf r_i\}))) \tag{S1}$$
-#
-# and CGNet is a stack of layers. Let us send the first frame through the paper's network, with random weights, and
-# write down what passes by. For the steps inside a layer we look at the second one, the first in which everything
-# is at work. Of the lists over $\ell$, the table shows $\ell = 1$, and of $F^0$ its only entry, $\ell = 0$.
-
-# %%
-params = model.init_params(config, np.random.default_rng(0), np.float64)
-layer_1, layer_2 = (plain.under(f"layers.{s}.", params) for s in (0, 1))
-
-F_0, _ = plain.input_forward(params, charges, distances, config)
-g_1, F_1, _ = plain.layer_forward(layer_1, [], F_0, distances, harmonics, 0, config)
-eta, _ = plain.radial_forward(layer_2["radial.kappa"], layer_2["radial.phi"], distances, config)
-mu, _ = plain.mask_forward(layer_2["edge.cutoff"], layer_2["edge.width"], distances, config)
-g_2, F_2, _ = plain.layer_forward(layer_2, g_1, F_1, distances, harmonics, 1, config)
-G_2, _ = plain.edge_to_vertex_forward(g_2, harmonics)
-x, _ = plain.invariants_forward(F_2, config)
-energy, _ = plain.forward(params, charges, positions, config)
-
-shapes = [
-    ["Z_i", "charges", charges, "N", ""],
-    ["r_i", "positions", positions, "N, 3", ""],
-    ["r_ij", "distances", distances, "N_i, N_j", "geometry_forward"],
-    ["Y_ij", "harmonics[1]", harmonics[1], "2ℓ+1, N_i, N_j", "geometry_forward"],
-    ["F^0", "F_0[0]", F_0[0], "1, C, N", "input_forward"],
-    ["g^1", "g_1[1]", g_1[1], "C, N_i, N_j", "edge_network_forward"],
-    ["F^1", "F_1[1]", F_1[1], "2ℓ+1, C, N", "vertex_network_forward"],
-    ["η", "eta", eta, "(k, n), N_i, N_j", "radial_forward"],
-    ["μ", "mu", mu, "C, N_i, N_j", "mask_forward"],
-    ["g^2", "g_2[1]", g_2[1], "C, N_i, N_j", "edge_network_forward"],
-    ["G^2", "G_2[1]", G_2[1], "2ℓ+1, C, N_i, N_j", "edge_to_vertex_forward"],
-    ["F^2", "F_2[1]", F_2[1], "2ℓ+1, C, N", "vertex_network_forward"],
-    ["x_i", "x, of one layer", x, "10 C, N", "invariants_forward"],
-    ["E", "energy", energy, "", "output_forward"],
-]
-rows = [[s, name, letters, str(a.shape), a.dtype.name, made_by] for s, name, a, letters, made_by in shapes]
-print_table(rows, ["symbol", "here", "axes", "shape", "dtype", "made in plain.py by"])
-
-# %% [markdown]
-# Read the table from top to bottom and you have read the program. Geometry and scalars are real; everything that
-# turns is complex.
-#
-# The fast network does the same for a batch of molecules. Its arrays have an axis `B` for the molecules before that
-# of the atoms; smaller molecules are padded with atoms of charge 0. What is the same for $(i, j)$ and $(j, i)$, such
-# as distances and $g_{ij}$, it keeps once for each pair $j \le i$, in arrays `(..., B, P)` with $P = N(N+1)/2$.
-
-# %%
-batch = data.make_batch(ethanol.charges[:2], ethanol.positions[:2], config, np.float64)
-energies, _ = model.forward(params, batch, config)
-np.testing.assert_allclose(energies[0], energy)
-np.testing.assert_allclose(model.features(params, batch, config)[1][:, :, 0], np.concatenate(F_2), atol=1e-12)
-print("energies of the two frames:", energies)
+F = plain.features(network.params, charges, positions, network.config)
+print("activations after the first layer:", *(f"ℓ = {l}: {f.shape}" for l, f in enumerate(F[0])), sep="\n  ")
 
 # %% [markdown]
 # ## Table 1, with the code's names
@@ -184,41 +191,50 @@ print("energies of the two frames:", energies)
 #
 # ## Exercises
 #
-# **1.** How many complex components does an SO(3)-vector with $L = 3$ and one channel have? Find the formula for
-# any $L$.
+# **1.** *Derive.* How many complex components does an SO(3)-vector with $L = 3$ and one channel have? Find the formula
+# for any $L$.
 #
 # <details><summary>Solution</summary>
 #
-# The sum of the first odd numbers is a square: $\sum_{\ell=0}^{L} (2\ell+1) = (L+1)^2$, so 16 for $L=3$. It is the
-# size of the first axis of the one array, and the reason that block $\ell$ begins at row $\ell^2$.
+# The sum of the first odd numbers is a square: $\sum_{\ell=0}^{L} (2\ell+1) = (L+1)^2$, so 16 for $L=3$. In the fast
+# network it is the size of the first axis of the one array, and the reason that block $\ell$ begins at row $\ell^2$.
 #
 # </details>
 #
-# **2.** Which pair of frame 0 is the closest, and what is it?
+# **2.** *Predict.* Is the energy unchanged if two hydrogens of the methyl group exchange their places in the lists? And
+# for random weights, if the molecule is turned?
 #
 # <details><summary>Solution</summary>
+#
+# Yes, twice: the network only sums over atoms, and invariance does not come from training.
 #
 # ```python
-# r = distances + 9 * np.eye(9)
-# print(np.unravel_index(r.argmin(), r.shape), r.min())
+# order = [0, 1, 2, 3, 4, 5, 7, 6, 8]
+# print(predict(positions[order]) - predict(positions))
+# from cormorant_np.model import init_params
+# params = init_params(network.config, np.random.default_rng(0), np.float64)
+# print([plain.forward(params, charges, r, network.config)[0] for r in turned[:3]])
 # ```
-#
-# Atoms 2 and 3 (0.98 Å): O–H, the shortest bond of the molecule.
 #
 # </details>
 #
-# **3.** The energy in the table belongs to random weights. Is it nevertheless unchanged if you turn the molecule? Try
-# it with `cormorant_np.rotation.random_rotation`.
+# **3.** *Code.* Let the polynomial see each training frame in four random orientations, `positions @ R.T`. Does its
+# line become flat?
 #
 # <details><summary>Solution</summary>
 #
 # ```python
 # from cormorant_np.rotation import random_rotation
-# R = random_rotation(np.random.default_rng(1))
-# print(plain.forward(params, charges, positions @ R.T, config)[0] - energy)
+# rng = np.random.default_rng(0)
+# shown = np.concatenate([ethanol.positions[train] @ random_rotation(rng).T for _ in range(4)])
+# inputs = coordinates(shown)
+# targets = inputs.T @ np.tile(ethanol.energies[train] - network.mean, 4)
+# fitted = np.linalg.solve(inputs.T @ inputs + 1e-3 * np.eye(inputs.shape[1]), targets)
+# print(np.ptp(coordinates(np.array(turned)) @ fitted))
 # ```
 #
-# The difference is rounding error. Invariance does not come from training.
+# No. It swings by 1.0 kcal/mol, where it was 0.9 before. The molecule has turned while it was simulated, so that the
+# frames pointed in all directions already. What is missing is not more of them but a model that needs none.
 #
 # </details>
 

@@ -182,7 +182,8 @@ plt.show()
 # $(A \otimes_{\rm cg} B)_\ell = C_\ell^\dagger\, (A \otimes B)$. Then
 #
 # $$\begin{aligned}
-# C_\ell^\dagger\, (D^{\ell_1} A \otimes D^{\ell_2} B) &= C_\ell^\dagger\, (D^{\ell_1} \otimes D^{\ell_2})\, (A \otimes B) \\
+# C_\ell^\dagger\, (D^{\ell_1} A \otimes D^{\ell_2} B)
+# &= C_\ell^\dagger\, (D^{\ell_1} \otimes D^{\ell_2})\, (A \otimes B) \\
 # &= D^\ell\, C_\ell^\dagger\, (A \otimes B). \qquad \blacksquare
 # \end{aligned}$$
 #

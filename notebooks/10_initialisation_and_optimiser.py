@@ -129,7 +129,7 @@ plt.show()
 # %% [markdown]
 # Section 2.1 names two failures. The first, a loss "from which the network will never recover", is here at the highest
 # gains, or nearly: the curve comes down with difficulty, or ends in an overflow. The second, higher layers that turn
-# off and leave a poor training error, is *not* here: $g = 1$ is late by an epoch or two and then not far from $g = 5$.
+# off and leave a poor training error, is *not* here: $g = 1$ is some three epochs behind $g = 5$ and goes on falling.
 # [A page](../docs/instabilities.md) has the same with the paper's network and learning rate, and finds a late start,
 # too, even at $g = 0.2$.
 #

@@ -136,7 +136,7 @@ whole = in_chunks(25)
 np.testing.assert_allclose(in_chunks(5), whole, atol=1e-5 * abs(whole).max())
 
 # %% [markdown]
-# How much does it matter here? One worker, forward and backward of the paper's network:
+# How much does it matter here? One worker, forward and backward of the paper's network, in milliseconds:
 
 # %% tags=["hide-input"]
 chunk_sizes, best = [1, 2, 3, 5, 9, 13, 25], []
@@ -171,7 +171,8 @@ batch_64 = data.make_batch(ethanol.charges[:25], ethanol.positions[:25], config,
 e32, _ = model.forward(params, batch, config)
 e64, _ = model.forward(double, batch_64, config)
 assert e32.dtype == np.float32 and all(f.dtype == np.complex64 for f in model.features(params, batch, config))
-print(f"largest difference between float32 and float64: {abs(e32 - e64).max():.1e}, energies {e64.mean():.3f}")
+print(f"largest difference between float32 and float64: {abs(e32 - e64).max():.1e}, mean output {e64.mean():.3f}")
+print("(outputs of a network with random weights have no unit)")
 
 # %% [markdown]
 # ## Exercises
@@ -207,3 +208,5 @@ print(f"largest difference between float32 and float64: {abs(e32 - e64).max():.1
 # **In the code:** [backend.py](../cormorant_np/backend.py), [parallel.py](../cormorant_np/training/parallel.py)
 #
 # **In the documentation:** [gpu](../docs/gpu.md)
+#
+# **Next:** [14 · Forces and dynamics](14_forces_and_dynamics.ipynb)

@@ -512,3 +512,5 @@ assert abs(stretch[-1] - GFN2_STRETCH[-1]) > 5
 # [dynamics.py](../cormorant_np/dynamics.py)
 #
 # **In the documentation:** [forces in the loss](../docs/derivations/forces.md), [dynamics](../docs/dynamics.md)
+#
+# **Next:** [15 · By hand: every number of one energy](15_by_hand.ipynb)

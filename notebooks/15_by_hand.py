@@ -49,8 +49,8 @@ def check(found, by_hand):
 # %% [markdown]
 # ## Input
 #
-# $\tilde F$ of hydrogen is $(1, \tilde Z, \tilde Z^2;\; 0, 0, 0)$, that of oxygen $(0, 0, 0;\; 1, \tilde Z, \tilde Z^2)$.
-# Our weights look at the two ones only: every hydrogen begins with 1, oxygen with 2.
+# $\tilde F$ of hydrogen is $(1, \tilde Z, \tilde Z^2;\; 0, 0, 0)$, that of oxygen $(0, 0, 0;\; 1, \tilde Z, \tilde
+# Z^2)$. Our weights look at the two ones only: every hydrogen begins with 1, oxygen with 2.
 #
 # $$F^0 = (2,\; 1,\; 1)$$
 
@@ -78,8 +78,9 @@ check(mu[0], [[0, 1 / 2, 1 / 2], [1 / 2, 0, 1 / 4], [1 / 2, 1 / 4, 0]])
 # %% [markdown]
 # ## Edges (S2)
 #
-# The dot products of $\ell = 0$ are plain products: $d_{01} = d_{02} = 2 \cdot 1 = 2$ and $d_{12} = 1$. For $\ell = 0$ the
-# edge is $\mu\,(d + \eta)$, for $\ell = 1$ it is $\mu\, i\, \eta$ (in the first layer, only $\ell = 0$ gets dot products):
+# The dot products of $\ell = 0$ are plain products: $d_{01} = d_{02} = 2 \cdot 1 = 2$ and $d_{12} = 1$. For $\ell = 0$
+# the edge is $\mu\,(d + \eta)$, for $\ell = 1$ it is $\mu\, i\, \eta$ (in the first layer, only $\ell = 0$ gets dot
+# products):
 #
 # | pair | $\mu$ | $d$ | $\eta$ | $g_0 = \mu\,(d + \eta)$ | $g_1 = i \mu\, \eta$ |
 # |---|---|---|---|---|---|
@@ -182,7 +183,7 @@ def arrows(F):
 
 for ax, r in zip(axes_3d(2, size=4), (positions, positions @ rotation.T), strict=True):
     (F,) = plain.features(params, charges, r, config)
-    draw_molecule(ax, charges, r, arrows=arrows(F), arrow_scale=0.3, reach=1.0)
+    draw_molecule(ax, charges, r, arrows=arrows(F), arrow_scale=0.3, reach=1.2)
     for i in range(3):
         ax.text(*(r[i] + [0, 0, -0.3]), f"F₀ = {F[0][0, 0, i].real:.0f}", color=COLOURS[0], ha="center", zorder=30)
     ax.set_title(f"E = {plain.forward(params, charges, r, config)[0]:.3f}")
@@ -208,8 +209,8 @@ check(d_positions.sum(axis=0), np.zeros(3))
 #
 # <details><summary>Solution</summary>
 #
-# The two unit vectors cancel: $F_1 = 0$ and $\xi_2 = 2 + 2\cos 180° = 0$. Its $F_0 = 4$ stays, because O–H is as long as
-# before.
+# The two unit vectors cancel: $F_1 = 0$ and $\xi_2 = 2 + 2\cos 180° = 0$. Its $F_0 = 4$ stays, because O–H is as long
+# as before.
 #
 # </details>
 #
@@ -239,8 +240,8 @@ check(d_positions.sum(axis=0), np.zeros(3))
 # print(np.cross(positions, -d_positions).sum(axis=0))
 # ```
 #
-# The molecule lies in the plane $y = 0$, and this network is too small to make a pseudovector: mirrored in that plane it
-# is the same molecule with the same energy, so no force points out of it.
+# The molecule lies in the plane $y = 0$, and this network is too small to make a pseudovector: mirrored in that plane
+# it is the same molecule with the same energy, so no force points out of it.
 #
 # </details>
 
