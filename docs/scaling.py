@@ -89,16 +89,14 @@ def echo(array):
 
 
 def steps():
-    """Times of a step on the ranks that there are and on as many processes, in turns, and of the parameters' way to all
-    ranks and back, in ms: by the clock, and of rank 0's processor."""
+    """Times of a step, by the clock and of rank 0's processor, and of the parameters' way to all ranks and back; ms."""
     ranks, vector = mpi.number_of_ranks(), np.ones(BYTES_OF_PARAMETERS // 4, np.float32)
-    with parallel.workers(1) as pool, parallel.alone(ranks) as processes:
+    with parallel.workers(1) as pool:
         times = {"round": shortest(lambda: pool.run(echo, [(vector,)] * ranks, np.add), 200, time.perf_counter)}
         for name, batch_size in (("fixed", BATCH), ("growing", BATCH * ranks)):
             step, *_ = benchmark.make_functions(options_of(batch_size))
             times[f"{name}, processor"] = shortest(lambda step=step: step(pool))
-            by_clock = benchmark.milliseconds_in_turns([(step, pool), (step, processes)], REPEATS)
-            times[name], times[f"{name}, processes"] = (of_one[0] for of_one in by_clock)
+            times[name] = shortest(lambda step=step: step(pool), clock=time.perf_counter)
     return times
 
 
@@ -161,11 +159,11 @@ def main():
     times = [content["1"][f"share of {share}"] for share in SHARES]
     molecule, share = np.polyfit(SHARES, times, 1, w=1 / np.array(times))
     measured = {**content["1"], "molecule": molecule, "share": share, "hop": content["2"]["round"] / 2}
-    print("| ranks | batch | by the clock | as many processes | rank 0's processor | model |\n" + "|---" * 6 + "|")
+    print("| ranks | batch | by the clock | rank 0's processor | model |\n" + "|---" * 5 + "|")
     for name in content:
         for kind, batch in (("fixed", BATCH), ("growing", BATCH * int(name))):
             if kind == "fixed" or name != "1":
-                times = [content[name][f"{kind}{by}"] for by in ("", ", processes", ", processor")]
+                times = [content[name][f"{kind}{by}"] for by in ("", ", processor")]
                 times.append(model(int(name), batch, measured))
                 print(f"| {name} | {batch} | " + " | ".join(f"{ms:.1f}" for ms in times) + " |")
     for per_rank in (True, False):
