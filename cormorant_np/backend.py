@@ -62,14 +62,17 @@ def processes_for(device, number):
     return number if device == "cpu" else 1
 
 
-def take_device(number):
-    """From now on, the device "gpu" is the GPU of this number, modulo the number of GPUs; fails as `check_device`."""
+def take_device(device, number):
+    """From now on, "gpu" is the GPU of this number, modulo the number of GPUs, if it is `device`; may fail as
+    `check_device`."""
+    if device == "cpu":
+        return
     with suppress(ImportError):
         import cupy
 
         if cupy.is_available():
             cupy.cuda.Device(number % cupy.cuda.runtime.getDeviceCount()).use()
-    check_device("gpu")
+    check_device(device)
 
 
 def array_counts(x):

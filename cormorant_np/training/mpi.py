@@ -174,8 +174,8 @@ def all_or_none():
         _world.Abort(1)
 
 
-def take_own_device():
-    """Take this rank's share of a machine's GPUs: of the ranks there, the k-th takes device k modulo their number.
+def take_own(device):
+    """Take this rank's share of a machine's GPUs: of the ranks there, the k-th takes number k modulo that of the GPUs.
 
     All ranks call it together.
     """
@@ -183,6 +183,6 @@ def take_own_device():
 
     machine = _world.Split_type(MPI.COMM_TYPE_SHARED)
     try:
-        take_device(machine.rank)
+        take_device(device, machine.rank)
     finally:
         machine.Free()

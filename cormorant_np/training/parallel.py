@@ -81,8 +81,7 @@ def workers(number, device="cpu"):
         with alone(number) as pool:
             yield pool
         return
-    if device == "gpu":
-        mpi.run(mpi.take_own_device, [()] * ranks, _neither)
+    mpi.run(mpi.take_own, [(device,)] * ranks, _neither)
     with in_worker():
         yield Workers(partial(_run_on_ranks, number), ranks * number)
 
