@@ -83,7 +83,7 @@ EXPERIMENTS = {
     **{f"ethanol-{n}": Experiment("ethanol", rmd17("ethanol", f"--epochs {epochs_of(n)}", n)) for n in FRAMES},
     "acac": Experiment(
         "acetylacetone",
-        f"--data-file {{data}}/acac/train_300K.xyz --test-file {ACAC}MD_300K.xyz --num-valid 50 --epochs 20",
+        f"--data-file {{data}}/acac/train_300K.xyz --test-file {ACAC}MD_300K.xyz --num-valid 50 --epochs 15",
         files={"300 K": f"{ACAC}MD_300K.xyz", "600 K": f"{ACAC}MD_600K.xyz"},
         curves={"dihedral": f"{ACAC}dihedral.xyz", "proton transfer": f"{ACAC}H_transfer.xyz"},
     ),
