@@ -347,7 +347,7 @@ def draw_learning(done, path):
         axes.loglog(frames, fit, color="grey", linewidth=1, label=f"slope {exponent:.2f}".replace("-", "−"))
         axes.set(xlabel="training frames", ylabel=f"test error of {label}")
         axes.set_xticks(frames, frames)
-        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 3, 5)))
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 1.5, 2, 3, 5, 7)))
         axes.yaxis.set_major_formatter("{x:g}")
         axes.minorticks_off()
         axes.grid(alpha=0.3)
