@@ -229,6 +229,8 @@ def minutes(record):
 
 
 def table(header, rows):
+    if not rows:
+        return "Not run yet."
     return "\n".join(["| " + " | ".join(map(str, row)) + " |" for row in (header, ["---"] * len(header), *rows)])
 
 
