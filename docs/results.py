@@ -83,7 +83,7 @@ EXPERIMENTS = {
     **{f"ethanol-{n}": Experiment("ethanol", rmd17("ethanol", f"--epochs {epochs_of(n)}", n)) for n in FRAMES},
     "acac": Experiment(
         "acetylacetone",
-        f"--data-file {{data}}/acac/train_300K.xyz --test-file {ACAC}MD_300K.xyz --num-valid 50 --epochs 20",
+        f"--data-file {{data}}/acac/train_300K.xyz --test-file {ACAC}MD_300K.xyz --num-valid 50 --epochs 15",
         files={"300 K": f"{ACAC}MD_300K.xyz", "600 K": f"{ACAC}MD_600K.xyz"},
         curves={"dihedral": f"{ACAC}dihedral.xyz", "proton transfer": f"{ACAC}H_transfer.xyz"},
     ),
@@ -229,6 +229,8 @@ def minutes(record):
 
 
 def table(header, rows):
+    if not rows:
+        return "Not run yet."
     return "\n".join(["| " + " | ".join(map(str, row)) + " |" for row in (header, ["---"] * len(header), *rows)])
 
 
@@ -347,7 +349,7 @@ def draw_learning(done, path):
         axes.loglog(frames, fit, color="grey", linewidth=1, label=f"slope {exponent:.2f}".replace("-", "−"))
         axes.set(xlabel="training frames", ylabel=f"test error of {label}")
         axes.set_xticks(frames, frames)
-        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 3, 5)))
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 1.5, 2, 3, 5, 7)))
         axes.yaxis.set_major_formatter("{x:g}")
         axes.minorticks_off()
         axes.grid(alpha=0.3)

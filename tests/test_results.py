@@ -26,7 +26,7 @@ def test_every_experiment_is_a_command_that_train_takes(results):
     for name in results["EXPERIMENTS"]:
         _, *words = results["command"](name, "DIR", "no-such-folder")
         given = vars(build_parser().parse_args(words))
-        assert new_settings({key: value for key, value in given.items() if key != "run_dir"}).epochs >= 20, name
+        assert new_settings({key: value for key, value in given.items() if key != "run_dir"}).epochs >= 15, name
 
 
 def test_a_run_that_has_begun_goes_on(results, tmp_path):
