@@ -16,9 +16,9 @@ def tune_gain(config, batch, rng):
     """Find the gain at which activations are of order one on a mini-batch (section 1.6).
 
     One gain cannot make every layer's mean one: F^s is a polynomial in g of degree 2, 8, 26, 80 (from a to 3a + 2 with
-    every layer), so that the last layers go from 0.01 to 100 while the first hardly changes. This gain makes the geometric mean over the
-    layers one: on a logarithmic scale, they are as much above one as below. It is found by bisection in log g, with the
-    same random numbers for every g.
+    every layer), so that the last layers go from 0.01 to 100 while the first hardly changes. This gain makes the
+    geometric mean over the layers one: on a logarithmic scale, they are as much above one as below. It is found by
+    bisection in log g, with the same random numbers for every g.
 
     Parameters
     ----------
