@@ -4,7 +4,7 @@ The network runs on any device; parameters and molecules are given, and compared
 """
 
 from functools import partial
-from itertools import pairwise
+from itertools import combinations
 
 import numpy as np
 
@@ -20,7 +20,8 @@ from cormorant_np.so3_vector import block, num_l, parity
 
 LIMITS = {"parameter gradients": 1e-6, "position gradients": 1e-6, "covariance": 1e-9, "invariance": 1e-9}
 NUM_ROTATIONS = 3
-STEPS, AGREEMENT = (1e-4, 1e-5, 1e-3, 1e-6, 1e-2, 1e-7, 3e-8, 1e-8, 3e-9), 1e-8
+STEPS = (1e-4, 1e-5, 1e-3, 1e-6, 1e-2, 1e-7, 3e-8, 1e-8, 3e-9, 100, 1000)  # the last for what is linear
+AGREEMENT = 1e-8
 NEARBY, DISTANCE = 10, 1e-3
 
 
@@ -181,16 +182,20 @@ def error_along(function, x, gradient, rng):
 
 
 def slope_along(function, x, direction):
-    """The slope on which two of `STEPS` agree best, infinite if fewer are left; and how many raise `AcrossAKink`."""
-    slopes, kinks = [], 0
+    """The slope on which two of `STEPS` agree best, infinite if fewer are left; and how many raise `AcrossAKink`.
+
+    Two short steps may agree by chance, by the digits that both have lost; these count as disagreement.
+    """
+    slopes, kinks, lost = [], 0, np.finfo(np.float64).eps * abs(function(x))
     for step in STEPS:
         try:
-            slopes.append(directional_derivative(function, x, direction, step))
+            slopes.append((directional_derivative(function, x, direction, step), lost / step))
         except AcrossAKink:
             kinks += 1
-        finite = sorted(filter(np.isfinite, slopes))
-        difference, slope = min([(b - a, (a + b) / 2) for a, b in pairwise(finite)], default=(np.inf, np.inf))
-        if difference < AGREEMENT * abs(slope):
+        pairs = combinations([pair for pair in slopes if np.isfinite(pair[0])], 2)
+        agreements = [(abs(a - b) + max(lost_a, lost_b), (a + b) / 2) for (a, lost_a), (b, lost_b) in pairs]
+        disagreement, slope = min(agreements, default=(np.inf, np.inf))
+        if disagreement < AGREEMENT * abs(slope):
             break
     return slope, kinks
 
