@@ -9,6 +9,7 @@ from cormorant_np.data.elements import SYMBOLS
 from cormorant_np.data.units import ENERGIES_IN_EV, energy_factor
 from cormorant_np.errors import UserError
 from cormorant_np.network.parameters import size
+from cormorant_np.training.mpi import number_of_ranks
 from cormorant_np.training.plots import plot_learning_curve
 from cormorant_np.training.problem import epoch_batches
 from cormorant_np.training.run_directory import read_log
@@ -28,6 +29,7 @@ def describe(settings, problem, run_dir):
     sizes = {part: len(indices) for part, indices in problem.splits.items()}
     config, weight, lr, lr_final = problem.config, settings.force_weight, settings.lr, settings.lr_final
     padding = data.padding_share(problem.num_atoms, epoch_batches(problem, settings, epoch=0))
+    ranks = f" in each of {number_of_ranks()} ranks" if number_of_ranks() > 1 else ""
     loss = f"energies and forces with the weight {weight:g}" if weight else "energies alone"
     rate = f"{lr:g}" if lr_final in (None, lr) else f"{lr:g} → {lr_final:g}"
     return (
@@ -40,7 +42,7 @@ def describe(settings, problem, run_dir):
             f"{size(config)} parameters: {config.num_layers} layers, l_max {' '.join(map(str, config.l_max))}, "
             f"{config.num_channels} channels, convention {settings.convention}, gain {config.gain:g}\n"
             f"{loss}: {settings.epochs} epochs, batches of {settings.batch_size}, {settings.optimizer}, lr {rate}, "
-            f"{settings.dtype} on {settings.device} with --threads {settings.threads}\n"
+            f"{settings.dtype} on {settings.device} with --threads {settings.threads}{ranks}\n"
             f"everything goes into {run_dir}"
         )
     )
