@@ -162,31 +162,31 @@ def errors_here(params, batch, config, rng, device, names):
     def of_group(vector, kinds):
         return combination(params | unflatten(vector, kinds), batch)
 
-    found, kinds, by_name = {}, layout(config), groups(params)
+    value, found, kinds, by_name = float(weights @ to_host(energy)), {}, layout(config), groups(params)
     for name in names:
         if name == "positions":
-            found[name] = error_along(of_positions, batch.positions, to_host(d_positions), rng)
+            found[name] = error_along(of_positions, batch.positions, value, to_host(d_positions), rng)
         else:
             gradient = flatten({key: to_host(grads[key]) for key in by_name[name]})
             function = partial(of_group, kinds={key: kinds[key] for key in by_name[name]})
-            found[name] = error_along(function, flatten(by_name[name]), gradient, rng)
+            found[name] = error_along(function, flatten(by_name[name]), value, gradient, rng)
     return {name: error for name, (error, _) in found.items()}, {name: kinks for name, (_, kinks) in found.items()}
 
 
-def error_along(function, x, gradient, rng):
-    """Relative error of the gradient in a random direction; and how many steps raise `AcrossAKink`."""
+def error_along(function, x, value, gradient, rng):
+    """Relative error of the gradient at x, where the function has this value; and how many steps go over a kink."""
     direction = tilted_direction(gradient, rng)
-    slope, kinks = slope_along(function, x, direction)
+    slope, kinks = slope_along(function, x, value, direction)
     error = np.inf if np.isinf(slope) else relative_difference(slope, inner(gradient, direction))
     return float(error), kinks
 
 
-def slope_along(function, x, direction):
+def slope_along(function, x, value, direction):
     """The slope on which two of `STEPS` agree best, infinite if fewer are left; and how many raise `AcrossAKink`.
 
     Two short steps may agree by chance, by the digits that both have lost; these count as disagreement.
     """
-    slopes, kinks, lost = [], 0, np.finfo(np.float64).eps * abs(function(x))
+    slopes, kinks, lost = [], 0, np.finfo(np.float64).eps * abs(value)
     for step in STEPS:
         try:
             slopes.append((directional_derivative(function, x, direction, step), lost / step))

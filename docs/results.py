@@ -216,7 +216,7 @@ def records():
     return {name: read(path) for name, path in paths.items() if path.exists()}
 
 
-def error(value, unit, per=""):
+def error(value, unit):
     """An error in kcal/mol and meV, such as 0.043 (1.9)."""
     if value is None:
         return "–"

@@ -1,7 +1,7 @@
 """Execute the notebooks' sources, NN_name.py, and write NN_name.ipynb with their outputs.
 
-python notebooks/build.py            all of them
-python notebooks/build.py 03 09      those whose names begin so
+    python notebooks/build.py            all of them
+    python notebooks/build.py 03 09      those whose names begin so
 """
 
 import os

@@ -86,7 +86,7 @@ def ranks_of(process):
     """The process ids of the Python programs below a launcher."""
     lines = subprocess.run(["ps", "-eo", "pid=,ppid=,args="], capture_output=True, text=True).stdout.splitlines()
     rows = [line.split(maxsplit=2) for line in lines]
-    below, found = {str(process.pid)}, []
+    below = {str(process.pid)}
     for _ in range(4):
         below |= {pid for pid, parent, _ in rows if parent in below}
     found = [int(pid) for pid, _, args in rows if pid in below and args.startswith(sys.executable)]
@@ -300,7 +300,7 @@ def killed(which, delay, run_dir, number=2):
     assert len(ranks) == number
     os.kill(ranks[which], signal.SIGKILL)
     began = time.monotonic()
-    code, _, err = ended(process)
+    code, *_ = ended(process)
     seconds = time.monotonic() - began
     assert code != 0 and seconds < 10
     assert not [pid for pid in ranks if Path(f"/proc/{pid}").exists()]
@@ -308,5 +308,3 @@ def killed(which, delay, run_dir, number=2):
         state = run_directory.load_arrays(run_dir / "checkpoint.npz")
         epochs = int(state["progress.epoch"])
         train(number, run_dir, "--resume", "--epochs", epochs + 1)
-    with open(os.environ.get("KILLS", os.devnull), "a", encoding="utf-8") as file:
-        print(which, f"{delay:.2f}", code, f"{seconds:.2f}", (run_dir / "config.json").exists(), err[:90], file=file)

@@ -87,7 +87,7 @@ def load_network(run_dir, device="cpu"):
         scale=run.scale,
         unit=run.unit,
         references=run.references,
-        target=run.settings.target if run.settings.is_qm9 else "energy",
+        target=run.settings.quantity,
     )
 
 

@@ -32,19 +32,16 @@ def describe(settings, problem, run_dir):
     ranks = f" in each of {number_of_ranks()} ranks" if number_of_ranks() > 1 else ""
     loss = f"energies and forces with the weight {weight:g}" if weight else "energies alone"
     rate = f"{lr:g}" if lr_final in (None, lr) else f"{lr:g} → {lr_final:g}"
+    notes = "".join(f"{note}\n" for note in problem.dataset.notes)
     return (
-        "".join(f"{note}\n" for note in problem.dataset.notes)
-        + references_in_words(problem)
-        + (
-            f"{problem.dataset.name} ({problem.dataset.theory}): "
-            f"{sizes['train']} training, {sizes['valid']} validation and {sizes['test']} test molecules, "
-            f"{padding:.2%} padding in the batches\n"
-            f"{size(config)} parameters: {config.num_layers} layers, l_max {' '.join(map(str, config.l_max))}, "
-            f"{config.num_channels} channels, convention {settings.convention}, gain {config.gain:g}\n"
-            f"{loss}: {settings.epochs} epochs, batches of {settings.batch_size}, {settings.optimizer}, lr {rate}, "
-            f"{settings.dtype} on {settings.device} with --threads {settings.threads}{ranks}\n"
-            f"everything goes into {run_dir}"
-        )
+        f"{notes}{references_in_words(problem)}{problem.dataset.name} ({problem.dataset.theory}): "
+        f"{sizes['train']} training, {sizes['valid']} validation and {sizes['test']} test molecules, "
+        f"{padding:.2%} padding in the batches\n"
+        f"{size(config)} parameters: {config.num_layers} layers, l_max {' '.join(map(str, config.l_max))}, "
+        f"{config.num_channels} channels, convention {settings.convention}, gain {config.gain:g}\n"
+        f"{loss}: {settings.epochs} epochs, batches of {settings.batch_size}, {settings.optimizer}, lr {rate}, "
+        f"{settings.dtype} on {settings.device} with --threads {settings.threads}{ranks}\n"
+        f"everything goes into {run_dir}"
     )
 
 
@@ -75,18 +72,12 @@ def baseline_error(problem, indices):
     return float(np.abs(problem.dataset.energies[indices] - predicted).mean())
 
 
-def draw_learning_curve(run_dir, problem, settings, indices):
-    """learning_curve.png, beside the error of predicting the mean of the molecules `indices`."""
-    what = settings.target if settings.is_qm9 else "energy"
-    log, baseline = read_log(run_dir / "log.jsonl"), baseline_error(problem, indices)
-    plot_learning_curve(run_dir / "learning_curve.png", log, problem.dataset.unit, baseline, what)
-
-
 def draw_progress(run_dir, problem, settings):
     """The learning curve so far, unless it is newer than `SECONDS_BETWEEN_PICTURES`, as the run may be."""
-    files = [run_dir / name for name in ("learning_curve.png", "config.json") if (run_dir / name).exists()]
-    if time.time() - max(file.stat().st_mtime for file in files) > SECONDS_BETWEEN_PICTURES:
-        draw_learning_curve(run_dir, problem, settings, problem.splits["train"])
+    files = [run_dir / name for name in ("learning_curve.png", "config.json")]
+    if time.time() - max(file.stat().st_mtime for file in files if file.exists()) > SECONDS_BETWEEN_PICTURES:
+        log, baseline = read_log(run_dir / "log.jsonl"), baseline_error(problem, problem.splits["train"])
+        plot_learning_curve(files[0], log, problem.dataset.unit, baseline, settings.quantity)
 
 
 def summary_writer():

@@ -12,7 +12,7 @@ from cormorant_np.data.units import energy_factor
 from cormorant_np.errors import UserError
 from cormorant_np.training import run_directory
 from cormorant_np.training.parallel import workers
-from cormorant_np.training.plots import plot_forces, plot_predictions
+from cormorant_np.training.plots import plot_forces, plot_learning_curve, plot_predictions
 from cormorant_np.training.prediction import (
     check_finite,
     find_run,
@@ -22,7 +22,7 @@ from cormorant_np.training.prediction import (
     predict_with,
 )
 from cormorant_np.training.problem import prepare
-from cormorant_np.training.reporting import baseline_error, draw_learning_curve
+from cormorant_np.training.reporting import baseline_error
 from cormorant_np.training.run_directory import read_settings
 
 
@@ -88,8 +88,8 @@ def summarise(run_dir, **changes):
         result |= mae_and_rmse("test_force", forces - true_forces)
         plot_forces(run_dir / "forces.png", true_forces, forces, result["unit"])
     run_directory.write_json(run_dir / "result.json", result)
-    what = settings.target if settings.is_qm9 else "energy"
-    draw_learning_curve(run_dir, problem, settings, indices)
+    what = settings.quantity
+    plot_learning_curve(run_dir / "learning_curve.png", log, result["unit"], result["baseline_mae"], what)
     plot_predictions(run_dir / "predictions.png", true, energies, result["unit"], what)
     return result
 
@@ -110,8 +110,7 @@ def run_errors(run_dir, split="test", device=None, threads=None):
         energies, forces = frame_errors(params, problem, indices, pool, problem.dataset.forces is not None)
     by_molecule = None if forces is None else np.split(forces, np.cumsum(problem.num_atoms[indices])[:-1])
     check_finite(energies, by_molecule, indices)
-    what = settings.target if settings.is_qm9 else "energy"
-    result = {"split": split, "what": what, "num_molecules": len(indices), "unit": problem.dataset.unit}
+    result = {"split": split, "what": settings.quantity, "num_molecules": len(indices), "unit": problem.dataset.unit}
     result |= mae_and_rmse("energy", energies)
     return result if forces is None else result | mae_and_rmse("force", forces)
 

@@ -161,6 +161,11 @@ class Settings:
         """Whether the data are QM9 or its sample, with one of its targets."""
         return self.dataset.startswith("qm9")
 
+    @property
+    def quantity(self):
+        """What is learned, in a word: QM9's target, or "energy"."""
+        return self.target if self.is_qm9 else "energy"
+
     def __post_init__(self):
         given = {name: value for name, value in vars(self).items() if value is not None}
         for name in LIMITS.keys() & given.keys():
