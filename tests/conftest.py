@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from scipy.special import sph_harm_y
 
+from cormorant_np import exactness
 from cormorant_np.clebsch_gordan import table
 from cormorant_np.config import Config
 from cormorant_np.data import make_batch
@@ -201,3 +202,10 @@ def press_ctrl_c_after(monkeypatch, num_steps):
         return real_step(*arguments)
 
     monkeypatch.setattr(loop, "train_step", step)
+
+
+def wrong_backward(right, group, d_energy, cache):
+    """`model.backward`, wrong by 1e-5 of itself in a group of parameters (`exactness.groups`) or in "positions"."""
+    grads, d_positions = right(d_energy, cache)
+    wrong = {key: 1.00001 * d for key, d in exactness.groups(grads).get(group, {}).items()}
+    return grads | wrong, d_positions * (1.00001 if group == "positions" else 1)

@@ -5,7 +5,7 @@ from functools import partial
 
 import numpy as np
 import pytest
-from conftest import ETHANOL, WATER, batch_of, random_params, small_config
+from conftest import ETHANOL, WATER, batch_of, random_params, small_config, wrong_backward
 
 from cormorant_np import check, exactness, model
 from cormorant_np.clebsch_gordan import paths
@@ -79,16 +79,9 @@ def test_every_wrong_gradient_is_noticed_beside_kinks(perceptrons, monkeypatch):
     """By 1e-5 of itself, in one group of parameters at a time, or in the positions."""
     right = model.backward
     for name in [*exactness.groups(perceptrons[0]), "positions"]:
-        wrong = partial(scaled, right, name, exactness.groups(perceptrons[0]).get(name, ()))
-        monkeypatch.setattr(exactness, "backward", wrong)
+        monkeypatch.setattr(exactness, "backward", partial(wrong_backward, right, name))
         errors, _ = exactness.gradient_errors(*perceptrons, np.random.default_rng(0))
         assert {group for group, error in errors.items() if error > LIMITS["parameter gradients"]} == {name}
-
-
-def scaled(backward, name, keys, d_energy, cache):
-    grads, d_positions = backward(d_energy, cache)
-    grads = grads | {key: 1.00001 * grads[key] for key in keys}
-    return grads, d_positions * (1.00001 if name == "positions" else 1)
 
 
 def test_the_report_tells_of_kinks(capsys):

@@ -1,9 +1,11 @@
 """`check` on random networks: it passes those that are right, and names what is wrong in those that are not."""
 
 import json
+from functools import partial
 
 import numpy as np
 import pytest
+from conftest import wrong_backward
 
 from cormorant_np import check, exactness
 from cormorant_np.exactness import LIMITS
@@ -45,15 +47,8 @@ def test_a_gradient_that_is_wrong_by_1e_minus_5_is_found(times, monkeypatch):
         code, out, _ = called(check.main, *options, "--json")
         names = sorted(json.loads(out)["gradients"])
         wrong = names[rng.integers(len(names))]
-
-        def scaled(d_energy, cache, wrong=wrong):
-            grads, d_positions = right(d_energy, cache)
-            keys = exactness.groups(grads).get(wrong, ())
-            grads = grads | {key: 1.00001 * grads[key] for key in keys}
-            return grads, d_positions * (1.00001 if wrong == "positions" else 1)
-
         with monkeypatch.context() as patched:
-            patched.setattr(exactness, "backward", scaled)
+            patched.setattr(exactness, "backward", partial(wrong_backward, right, wrong))
             code, out, err = called(check.main, *options, "--json")
         gradients = json.loads(out)["gradients"]
         found = {name for name, error in gradients.items() if not error < LIMITS["parameter gradients"]}
