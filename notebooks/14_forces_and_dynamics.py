@@ -174,9 +174,9 @@ assert errors.max() < 1e-5
 
 # %% [markdown]
 # And with the library? It takes two passes, not three: `loss_and_forces` has gone through the molecule at $\mathbf r$
-# already, and its backward pass can give $\partial E/\partial W$ beside the forces. But with which weight, for a sum over
-# the molecules of a batch, if $dE$ and $k$ are known only afterwards? The library gives every molecule the
-# $k = K - dE$ that makes the weight, $dE + k$, the same for all, so that $K$ can come later, see `displace`.
+# already, and its backward pass can give $\partial E/\partial W$ beside the forces. But with which weight, for a sum
+# over the molecules of a batch, if $dE$ and $k$ are known only afterwards? The library gives every molecule the $k =
+# K - dE$ that makes the weight, $dE + k$, the same for all, so that $K$ can come later, see `displace`.
 
 # %%
 batch = data.make_batch(water[None], r[None], config, np.float64)
@@ -216,11 +216,12 @@ for h in (1e-2, 1e-3, 1e-4, 1e-5, 1e-6):
 print_table(rows, ["h / Å", "64-bit, one side", "both", "32-bit, one side", "both"])
 
 # %% [markdown]
-# In 64-bit floats each factor of ten in $h$ is a factor of ten in the error of one side and of a hundred in that of both.
-# In 32-bit floats the gain ends near $10^{-4}$ Å, and then the error grows again. The default is the square root of the
-# distance of floats near 1, $3.5\cdot10^{-4}$ and $1.5\cdot10^{-8}$ Å. A training changes the side in every step, so that
-# the optimiser's average over steps is that over sides. The gradient of a mini-batch differs from that of all data by far
-# more than this. [Forces in the loss](../docs/derivations/forces.md) has the table for the paper's network.
+# In 64-bit floats each factor of ten in $h$ is a factor of ten in the error of one side and of a hundred in that of
+# both. In 32-bit floats the gain ends near $10^{-4}$ Å, and then the error grows again. The default is the square
+# root of the distance of floats near 1, $3.5\cdot10^{-4}$ and $1.5\cdot10^{-8}$ Å. A training changes the side in
+# every step, so that the optimiser's average over steps is that over sides. The gradient of a mini-batch differs from
+# that of all data by far more than this. [Forces in the loss](../docs/derivations/forces.md) has the table for the
+# paper's network.
 #
 # ## The shape of the molecule
 #
