@@ -31,7 +31,7 @@ class Cache(NamedTuple):
     output: tuple
 
 
-def forward(params, batch, config):
+def forward(params, batch, config, weights=None):
     """Energies of B molecules: OUTPUT(CGNet(INPUT({Z_i, r_i}))) (S1).
 
     Parameters
@@ -39,6 +39,7 @@ def forward(params, batch, config):
     params : dict of `init_params`
     batch : Batch
     config : Config
+    weights : `arrange_forward` of the parameters, where it is at hand from a call before
 
     Returns
     -------
@@ -46,7 +47,7 @@ def forward(params, batch, config):
     cache
     """
     xp = get_array_module(batch.positions)
-    weights = arrange_forward(params, config)
+    weights = arrange_forward(params, config) if weights is None else weights
     pairs, pairs_cache = pair_functions_forward(weights, batch.charges, batch.positions, config)
     F, input_cache = input_network_forward(weights, batch.charges, pairs.geometry, config)
     g = xp.empty((0, config.num_channels, *pairs.geometry.distances.shape), dtype=F.dtype)
@@ -154,8 +155,8 @@ def features(params, batch, config):
     return forward(params, batch, config)[1].features
 
 
-def energy_and_forces(params, batch, config):
-    """Energies (B,) and forces -∂E/∂r (B, N, 3), in the training targets' unit and that unit per Å."""
-    energy, cache = forward(params, batch, config)
+def energy_and_forces(params, batch, config, weights=None):
+    """Energies (B,) and forces -∂E/∂r (B, N, 3), in the training targets' unit and that unit per Å; see `forward`."""
+    energy, cache = forward(params, batch, config, weights)
     _, d_positions = backward(get_array_module(energy).ones_like(energy), cache, by_params=False)
     return energy, -d_positions
