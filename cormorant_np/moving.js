@@ -33,6 +33,7 @@
     corners.forEach(([x, y]) => pen.lineTo(x, y));
     pen.closePath();
     pen.fillStyle = pen.strokeStyle = fill;
+    pen.lineWidth = 1;
     pen.fill();
     pen.stroke();
   }
@@ -50,11 +51,15 @@
     pen.lineWidth = 0.02 * scale;
     pen.strokeStyle = "#333333";
     pen.stroke();
-    pen.fillStyle = symbol === "H" ? "black" : "white";
-    pen.font = `${0.3 * scale}px sans-serif`;
+    write(pen, symbol, [x, y, scale], 0.3, symbol === "H" ? "black" : "white");
+  }
+
+  function write(pen, text, [x, y, scale], size, colour) {
+    pen.fillStyle = colour;
+    pen.font = `${size * scale}px sans-serif`;
     pen.textAlign = "center";
     pen.textBaseline = "middle";
-    pen.fillText(symbol, x, y);
+    pen.fillText(text, x, y);
   }
 
   function stick(canvas, pen, start, end, width, colour) {
@@ -76,7 +81,6 @@
     const [x, y] = project(canvas, end), [u, v, scale] = project(canvas, neck);
     const r = 0.14 * scale, along = Math.hypot(x - u, y - v) || 1;
     const side = [(-r * (y - v)) / along, (r * (x - u)) / along];
-    pen.lineWidth = 1;
     polygon(pen, [[u + side[0], v + side[1]], [x, y], [u - side[0], v - side[1]]], colour);
     const squeeze = Math.abs(neck[2] - end[2]) / Math.hypot(...end.map((w, k) => w - neck[k]));
     pen.beginPath();
@@ -145,8 +149,21 @@
         });
       }
     }
-    pen.lineWidth = 1;
+    drawAxes(canvas, pen, things);
     paintInOrder(things);
+  }
+
+  // x, y and z of the functions, which are z, x and y of the canvas, each in pieces that surfaces can hide.
+  function drawAxes(canvas, pen, things) {
+    [["x", [0, 0, 1]], ["y", [1, 0, 0]], ["z", [0, 1, 0]]].forEach(([name, axis]) => {
+      const end = tilt(turn(axis, radians(turned.value)), radians(tilted.value));
+      for (let k = 0; k < 10; k++) {
+        const [start, stop] = [k / 10, (k + 1) / 10].map((t) => end.map((x) => 1.05 * t * x));
+        things.push({ depth: 2 * (start[2] + stop[2]), paint: () => stick(canvas, pen, start, stop, 0.012, "#888888") });
+      }
+      const paint = () => write(pen, name, project(canvas, end.map((x) => 1.12 * x)), 0.1, "#888888");
+      things.push({ depth: 4 * end[2], paint });
+    });
   }
 
   function draw() {

@@ -78,7 +78,7 @@ def molecule(charges, positions, panels, caption, label, longest=1.4, spin=False
     panels : list of Panel; their arrows have the same names
     caption : HTML that stands below
     label : what a reader hears who cannot see it
-    longest : length in Å of the longest arrow of the first panel; in others, longer ones are cut at 1.5 times this
+    longest : length in Å of the longest arrow of the first panel; in the others, longer ones are cut
     spin : whether it turns by itself at first (never for readers who have asked for reduced motion)
     """
     atoms = []
@@ -103,7 +103,7 @@ def molecule(charges, positions, panels, caption, label, longest=1.4, spin=False
 
 def _arrows(vectors, scale, longest):
     digits = max(0, 3 + int(np.ceil(np.log10(scale))))  # a thousandth of an Å
-    return {"scale": scale, "longest": 1.5 * longest, "turns": np.round(vectors, digits).tolist()}
+    return {"scale": scale, "longest": longest, "turns": np.round(vectors, digits).tolist()}
 
 
 def surfaces(functions, palette, grid, caption, label, bases):
@@ -122,7 +122,7 @@ def surfaces(functions, palette, grid, caption, label, bases):
         for (basis, l, m), (distance, colour) in functions.items()
     }
     data = {
-        "reach": 1.1,
+        "reach": 1.25,
         "spin": False,
         "grid": grid,
         "palette": palette,

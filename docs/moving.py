@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from cormorant_np import data, model, moving
+from cormorant_np.drawing import arrows
 from cormorant_np.so3_vector import block
-from cormorant_np.spherical_harmonics import real_from_complex
 from cormorant_np.training.prediction import find_run, load_network
 
 TURNS = 72
@@ -32,12 +32,6 @@ def ask(network, charges, positions):
     return network.mean + network.scale * energies, network.scale * forces, activations
 
 
-def arrows(activations, channel):
-    """Real parts of the ℓ = 1 activations of one channel, in the real basis, as arrows (B, N, 3)."""
-    y, z, x = np.tensordot(real_from_complex(1), activations[block(1), channel], axes=1).real
-    return np.stack([x, y, z], axis=-1)
-
-
 def panel(network, charges, positions, title=""):
     """The network's arrows and numbers at every turn of a molecule."""
     rotations = moving.rotations(TURNS)
@@ -47,8 +41,8 @@ def panel(network, charges, positions, title=""):
         title,
         {
             "forces": forces,
-            "ℓ = 1 of layer 1, channel 1": arrows(activations[0], 0),
-            "ℓ = 1 of layer 3, channel 1": arrows(activations[2], 0),
+            "ℓ = 1 of layer 1, channel 1": arrows(activations[0][block(1), 0]),
+            "ℓ = 1 of layer 3, channel 1": arrows(activations[2][block(1), 0]),
         },
         {
             "energy E(Rr)": [f"{energy:.6f} kcal/mol".replace("-", "−") for energy in energies],
