@@ -113,19 +113,24 @@ def draw_spherical_function(ax, values, colours, cmap, limits, reach=0.95):
     ax.set_box_aspect((1, 1, 1), zoom=1.5)
 
 
-def draw_what_an_atom_sees(charges, positions, atom, neighbours, l_maxes=(1, 3, 6)):
-    """An atom with its neighbours, and beside it what their harmonics up to L tell about where they are, for several L.
+def what_an_atom_sees(towards, l_max):
+    """What the sum of its neighbours' harmonics tells an atom about where they are, in the directions û of `sphere()`.
 
-    That is Σ_ℓ≤L (2ℓ+1) Σ_j Σ_m Y_ℓm(r̂_j) conj(Y_ℓm(û)) as a function of the direction û, where it is positive.
+    f(û) = Σ_ℓ≤L (2ℓ+1) Σ_j Σ_m Y_ℓm(r̂_j) conj(Y_ℓm(û)) for neighbours at `towards`, (number, 3); not in the supplement.
     """
+    seen = complex_sh(towards, l_max).sum(axis=1)
+    weights = np.repeat(2 * np.arange(l_max + 1) + 1, 2 * np.arange(l_max + 1) + 1)
+    return np.tensordot(weights * seen, complex_sh(sphere()[2], l_max).conj(), axes=1).real
+
+
+def draw_what_an_atom_sees(charges, positions, atom, neighbours, l_maxes=(1, 3, 6)):
+    """An atom with its neighbours, and beside it what it sees of them with several L, where that is positive."""
     axes = axes_3d(1 + len(l_maxes), size=2.4)
     shown = [atom, *neighbours]
     draw_molecule(axes[0], charges[shown], positions[shown], reach=1.6)
     for ax, l_max in zip(axes[1:], l_maxes, strict=True):
-        seen = complex_sh(positions[neighbours] - positions[atom], l_max).sum(axis=1)
-        weights = np.repeat(2 * np.arange(l_max + 1) + 1, 2 * np.arange(l_max + 1) + 1)
-        f = np.tensordot(weights * seen, complex_sh(sphere()[2], l_max).conj(), axes=1).real
-        f = 0.9 * np.maximum(f, 0) / f.max()
+        f = np.maximum(what_an_atom_sees(positions[neighbours] - positions[atom], l_max), 0)
+        f = 0.9 * f / f.max()
         draw_spherical_function(ax, f, f, "viridis", (0, 1))
         ax.set_title(f"seen with L = {l_max}")
     return axes

@@ -7,7 +7,8 @@
   const figure = document.currentScript.closest("figure");
   const data = JSON.parse(figure.querySelector("script[type='application/json']").textContent);
   const find = (name) => figure.querySelector(`[name=${name}]`);
-  const turned = find("turned"), tilted = find("tilted"), spin = find("spin");
+  const view = { turned: 0, tilted: 15 }; // degrees
+  const spin = find("spin");
 
   const radians = (degrees) => (degrees * Math.PI) / 180;
   const mix = (a, b, t) => a.map((x, k) => x + t * (b[k] - x));
@@ -94,14 +95,14 @@
 
   // The arrows at any angle lie between those of the two nearest turns that were computed.
   function vectorsAt(turns) {
-    const k = (((turned.value % 360) + 360) % 360) / (360 / turns.length), t = k - Math.floor(k);
+    const k = (view.turned / 360) * turns.length, t = k - Math.floor(k);
     const now = turns[Math.floor(k) % turns.length], next = turns[Math.ceil(k) % turns.length];
     return now.map((vector, i) => mix(vector, next[i], t));
   }
 
   function drawMolecule(panel, canvas, pen) {
-    const camera = radians(tilted.value);
-    const places = data.atoms.map((atom) => tilt(turn(atom.place, radians(turned.value)), camera));
+    const camera = radians(view.tilted);
+    const places = data.atoms.map((atom) => tilt(turn(atom.place, radians(view.turned)), camera));
     const things = data.bonds.map(([i, j]) => ({
       depth: Math.min(places[i][2], places[j][2]),
       paint: () => stick(canvas, pen, places[i], places[j], 0.16, "#9a9a9a"),
@@ -132,7 +133,7 @@
       const theta = (Math.PI * Math.floor(k / columns)) / (rows - 1), phi = (2 * Math.PI * (k % columns)) / columns;
       const [x, y, z] = [Math.sin(theta) * Math.cos(phi), Math.sin(theta) * Math.sin(phi), Math.cos(theta)];
       const place = [y, z, x].map((a) => (a * distance) / 255);
-      return tilt(turn(place, radians(turned.value)), radians(tilted.value));
+      return tilt(turn(place, radians(view.turned)), radians(view.tilted));
     });
     const things = [];
     for (let i = 0; i < rows - 1; i++) {
@@ -156,7 +157,7 @@
   // x, y and z of the functions, which are z, x and y of the canvas, each in pieces that surfaces can hide.
   function drawAxes(canvas, pen, things) {
     [["x", [0, 0, 1]], ["y", [1, 0, 0]], ["z", [0, 1, 0]]].forEach(([name, axis]) => {
-      const end = tilt(turn(axis, radians(turned.value)), radians(tilted.value));
+      const end = tilt(turn(axis, radians(view.turned)), radians(view.tilted));
       for (let k = 0; k < 10; k++) {
         const [start, stop] = [k / 10, (k + 1) / 10].map((t) => end.map((x) => 1.05 * t * x));
         things.push({ depth: 2 * (start[2] + stop[2]), paint: () => stick(canvas, pen, start, stop, 0.012, "#888888") });
@@ -175,10 +176,11 @@
     });
     figure.querySelectorAll("[data-values]").forEach((cell) => {
       const values = data.values[cell.dataset.values];
-      cell.textContent = values[Math.round(turned.value / (360 / values.length)) % values.length];
+      cell.textContent = values[Math.round((view.turned / 360) * values.length) % values.length];
     });
-    figure.querySelectorAll("output").forEach((output) => {
-      output.value = String(Math.round(find(output.dataset.of).value)).replace("-", "−") + output.dataset.unit;
+    for (const name of ["turned", "tilted"]) find(name).value = Math.round(view[name]);
+    figure.querySelectorAll("[data-of]").forEach((span) => {
+      span.textContent = find(span.dataset.of).value.replace("-", "−") + span.dataset.unit;
     });
   }
 
@@ -188,17 +190,16 @@
     waiting = true;
   }
 
-  function move(input, by) {
-    const around = input.max - input.min;
-    const value = Number(input.value) + by;
-    input.value = input === turned ? ((value % around) + around) % around : value;
+  function move(right, down) {
+    view.turned = (((view.turned + right) % 360) + 360) % 360;
+    view.tilted = Math.max(-90, Math.min(90, view.tilted + down));
     drawSoon();
   }
 
   let spinning = false, last = 0, visible = true;
   function step(time) {
     if (!spinning) return;
-    if (visible) move(turned, Math.min(time - last, 100) * 0.02);
+    if (visible) move(0.02 * Math.min(time - last, 100), 0);
     last = time;
     requestAnimationFrame(step);
   }
@@ -211,19 +212,26 @@
   }
 
   figure.querySelectorAll("canvas").forEach((canvas) => {
+    let from = null;
     canvas.addEventListener("pointerdown", (event) => {
       setSpin(false);
       canvas.setPointerCapture(event.pointerId);
+      from = [event.clientX, event.clientY];
     });
     canvas.addEventListener("pointermove", (event) => {
       if (!canvas.hasPointerCapture(event.pointerId)) return;
-      move(turned, (event.movementX * 180) / canvas.clientWidth);
-      move(tilted, (event.movementY * 180) / canvas.clientWidth);
+      const to = [event.clientX, event.clientY], degrees = 180 / canvas.clientWidth;
+      move(degrees * (to[0] - from[0]), degrees * (to[1] - from[1]));
+      from = to;
     });
     new ResizeObserver(drawSoon).observe(canvas);
   });
   figure.addEventListener("input", (event) => {
-    if (event.target === turned) setSpin(false);
+    const { name, value } = event.target;
+    if (name in view) {
+      setSpin(false);
+      view[name] = Number(value);
+    }
     drawSoon();
   });
   spin.addEventListener("click", () => setSpin(!spinning));

@@ -23,7 +23,7 @@ SCRIPT = Path(__file__).with_suffix(".js")
 STYLE = """
 .moving { margin: 1em 0; font: 15px/1.4 system-ui, sans-serif; }
 .moving .panels { display: flex; flex-wrap: wrap; gap: 1em; }
-.moving .panels > div { flex: 1 1 14em; max-width: 26em; min-width: 0; }
+.moving .panels > div { flex: 1 1 9.5em; max-width: 26em; min-width: 0; }
 .moving canvas { display: block; width: 100%; aspect-ratio: 1; cursor: grab; touch-action: pan-y; }
 .moving canvas:active { cursor: grabbing; }
 .moving .title { margin: 0; text-align: center; font-weight: 600; }
@@ -33,7 +33,7 @@ STYLE = """
 .moving .controls { display: flex; flex-wrap: wrap; gap: 0.3em 1.2em; align-items: center; margin: 0.5em 0; }
 .moving .controls label { display: flex; align-items: center; gap: 0.4em; }
 .moving input[type="range"] { width: 9em; accent-color: #c8388f; }
-.moving output { min-width: 3em; font-variant-numeric: tabular-nums; }
+.moving label span { min-width: 3em; font-variant-numeric: tabular-nums; }
 .moving button, .moving select { font: inherit; padding: 0.1em 0.7em; color: inherit; background: transparent;
   border: 1px solid #8888; border-radius: 0.4em; }
 .moving option { color: black; background: white; }
@@ -155,7 +155,7 @@ def page(figure, title, made_by):
 <style>
 html {{ color: #1b1b1b; }}
 html[data-theme="dark"] {{ color: #e8e8e8; }}
-html.alone {{ background: white; }}
+html.alone {{ background: white; padding: 1em; }}
 @media (prefers-color-scheme: dark) {{
   html:not([data-theme="light"]) {{ color: #e8e8e8; }}
   html.alone {{ background: #131416; }}
@@ -192,8 +192,8 @@ def _figure(panels, data, caption, label, choice):
         alternative = escape(f"{panel.title}: {label}" if panel.title else label)
         shown.append(f'<div>{title}<canvas role="img" aria-label="{alternative}"></canvas>{table}</div>')
     controls = '<button type="button" name="spin">turn</button>'
-    controls += _range("turned", "turned by", 0, 360, 0, "any", "°") + _range(
-        "tilted", "tilted by", -90, 90, 15, "any", "°"
+    controls += _range("turned", "turned by", 0, 360, 0, unit="°") + _range(
+        "tilted", "tilted by", -90, 90, 15, unit="°"
     )
     text = json.dumps(data, ensure_ascii=False, separators=(",", ":")).replace("</", "<\\/")
     return f"""<figure class="moving">
@@ -207,9 +207,9 @@ def _figure(panels, data, caption, label, choice):
 </figure>"""
 
 
-def _range(name, text, low, high, value, step=1, unit=""):
-    slider = f'<input type="range" name="{name}" min="{low}" max="{high}" step="{step}" value="{value}">'
-    return f'<label>{text} {slider}<output data-unit="{unit}" data-of="{name}"></output></label>'
+def _range(name, text, low, high, value, unit=""):
+    slider = f'<input type="range" name="{name}" min="{low}" max="{high}" value="{value}">'
+    return f'<label>{text} {slider}<span data-unit="{unit}" data-of="{name}"></span></label>'
 
 
 def _select(name, text, options):

@@ -137,15 +137,16 @@ def panel(title, found):
     errors = abs(found - true).mean(axis=(1, 2))
     changes = abs(found - found[0] @ turns).max(axis=(1, 2))
     numbers = {
-        "mean error of a component": [f"{error:.2f} kcal/mol/Å" for error in errors],
-        "largest |F(Rr) − R F(r)|": [f"{change:.3g} kcal/mol/Å" for change in changes],
+        "mean error": [f"{error:.1f}" for error in errors],
+        "|F(Rr) − R F(r)|": [f"{change:.0f}" if change > 1 else f"{change:.0g}" for change in changes],
     }
     return moving.Panel(title, {"forces": found}, numbers)
 
 
-both = [panel("Cormorant", arrows), panel("a polynomial in the coordinates", other_arrows)]
+both = [panel("Cormorant", arrows), panel("polynomial", other_arrows)]
 caption = """Drag to turn, or use the sliders. Every ten degrees Python has asked both models for the forces on
-the turned molecule; the browser draws them, and fills in between. Very long arrows are cut."""
+the turned molecule; the browser draws them, and fills in between. Very long arrows are cut. The mean error of a
+component and the largest component of F(Rr) − R F(r) are in kcal/mol/Å."""
 label = "an ethanol molecule with the predicted force at every atom as an arrow"
 display(HTML(moving.molecule(charges, ours, both, caption, label)))
 
