@@ -122,7 +122,7 @@ def lie_like(model, positions):
 ours = moving.upright(positions)
 lying = lie_like(ours, ethanol.positions)
 lying_forces = (ethanol.forces @ lying)[train].reshape(len(train), -1)
-fitted_forces = fit((ethanol.positions @ lying)[train], lying_forces, ridge=3)
+fitted_forces = fit((ethanol.positions @ lying)[train], lying_forces, ridge=0.3)
 
 turns = moving.rotations(36).transpose(0, 2, 1)  # positions and forces are rows: r @ turn is R r
 true = ethanol.forces[frame] @ lying[frame] @ turns
@@ -151,10 +151,10 @@ label = "an ethanol molecule with the predicted force at every atom as an arrow"
 display(HTML(moving.molecule(charges, ours, both, caption, label)))
 
 # %% [markdown]
-# At 0° most arrows are alike. There, in the one direction that it knows, the polynomial is a poor model, but a model:
-# it is off by half of a component's mean size. Twenty degrees away it is off by as much as the forces are large, and a
-# quarter turn away it is absurd. Cormorant has learned from the same frames. Its arrows turn along because they cannot
-# do otherwise.
+# In the one direction that it knows, at 0°, the polynomial is a poor model, but a model: it has not understood the O–H
+# bond, most other arrows are about right, and its error is less than half of a component's mean size. Twenty degrees
+# away the error is larger than the forces, and a quarter turn away it is absurd. Cormorant has learned from the same
+# frames. Its arrows turn along because they cannot do otherwise.
 #
 # ## What an atom sees
 #
