@@ -75,11 +75,42 @@ def test_a_surface_comes_through_as_it_was():
     assert shown["palette"] == palette
 
 
-def test_the_script_is_sound():
+def test_the_script_turns_as_python_does():
+    """Its formula, whose syntax is Python's as well, against `rotations`."""
+    (formula,) = re.findall(
+        r"function turn\(.*?return (\[.*?\]);", moving.SCRIPT.read_text(encoding="utf-8"), re.DOTALL
+    )
+    x, y, z = place = np.array([0.3, -1.2, 2.0])
+    for k, rotation in enumerate(moving.rotations(8)):
+        names = {"x": x, "y": y, "z": z, "c": np.cos(np.pi * k / 4), "s": np.sin(np.pi * k / 4)}
+        np.testing.assert_allclose(eval(formula, names), rotation @ place)
+
+
+def on_stage(html, **values):
+    """What the script does with a figure's data and with these values of its inputs, in Node.js."""
     node = shutil.which("node")
     if node is None:
         pytest.skip("Node.js is not installed")
-    subprocess.run([node, "--check", str(moving.SCRIPT)], check=True)
+    command = [node, str(ROOT / "tests" / "moving_stage.js"), str(moving.SCRIPT), json.dumps(values)]
+    done = subprocess.run(command, input=json.dumps(held(html)).encode(), capture_output=True)
+    assert done.returncode == 0, done.stderr.decode()
+    return json.loads(done.stdout)
+
+
+def test_the_script_paints_a_molecule_and_shows_the_numbers_of_the_nearest_turn():
+    for degrees, expected in [(0, "0"), (40, "0"), (50, "1"), (270, "3"), (359, "0"), (360, "0")]:
+        seen = on_stage(water(), turned=degrees)
+        assert seen["cells"] == [expected]
+    assert seen["side"] == 600  # two points for every pixel
+    assert seen["counts"]["createRadialGradient"] == 3  # atoms
+    assert seen["counts"]["ellipse"] == 3  # arrows
+
+
+def test_the_script_paints_every_face_of_a_surface():
+    distance = np.full((5, 8), 0.5)
+    functions = {("real", l, m): (distance, 0 * distance) for l in range(3) for m in range(-l, l + 1)}
+    html = moving.surfaces(functions, [[200, 100, 50]], (5, 8), "", "", {"real": "real"})
+    assert on_stage(html, l=1, m=-1)["counts"]["fill"] == 4 * 8
 
 
 @pytest.fixture(scope="module")
