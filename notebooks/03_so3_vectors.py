@@ -290,7 +290,8 @@ def side(start, end, text, where, **options):
 
 side((0.4, 0.76), (0.6, 0.76), f"network\nE = {energy:.9f}", (0.5, 0.78))
 side((0.4, 0.22), (0.6, 0.22), f"network\nE = {energy_after:.9f}", (0.5, 0.15))
-side((0.22, 0.55), (0.22, 0.45), "R", (0.19, 0.5), va="center")
+angle = np.degrees(Rotation.from_matrix(rotation).magnitude())
+side((0.22, 0.55), (0.22, 0.45), f"R, {angle:.0f}°", (0.17, 0.5), va="center")
 side((0.78, 0.55), (0.78, 0.45), "D(R)", (0.74, 0.5), va="center")
 difference = np.linalg.norm(after - turned_arrows) / np.linalg.norm(before)
 figure.text(0.5, 0.5, f"both ways:\nthey differ by {difference:.0e}\nof their length", ha="center", va="center")

@@ -177,7 +177,8 @@ figure.colorbar(picture, ax=axes, shrink=0.7)
 plt.show()
 
 # %% [markdown]
-# Now covariance is one line. Let $C_\ell$ be the columns of one ladder, so that
+# Now covariance is one line, and with it the square of [notebook 03](03_so3_vectors.ipynb) that was missing: first
+# turn, then multiply, or first multiply, then turn. Let $C_\ell$ be the columns of one ladder, so that
 # $(A \otimes_{\rm cg} B)_\ell = C_\ell^\dagger\, (A \otimes B)$. Then
 #
 # $$\begin{aligned}

@@ -15,7 +15,7 @@ from cormorant_np.drawing import COLOURS, print_table
 from cormorant_np.exactness import activation_means
 from cormorant_np.model import features, init_params
 from cormorant_np.training.gain import tune_gain
-from cormorant_np.training.loop import start, train_step
+from cormorant_np.training.loop import start, train_step, training_errors
 from cormorant_np.training.optimizer import amsgrad_step, init_state
 from cormorant_np.training.parallel import workers
 from cormorant_np.training.problem import epoch_batches, prepare
@@ -112,7 +112,7 @@ def training_curve(gain):
         for epoch in range(settings.epochs):
             for indices in epoch_batches(problem, settings, epoch):
                 state = train_step(state, indices, problem, settings, pool)
-            curve.append(float(state.error_sums[0]) / settings.num_train * problem.scale)
+            curve.append(training_errors(state, problem)["train_mae"])
             state = state._replace(error_sums=state.error_sums * 0, step=0)
     return curve
 

@@ -18,7 +18,7 @@ from cormorant_np.model import backward, energy_and_forces, features, forward
 from cormorant_np.network.parameters import flatten, layout, unflatten
 from cormorant_np.rotation import random_rotation, rotate
 from cormorant_np.training.checkpoint import start
-from cormorant_np.training.loop import train_step
+from cormorant_np.training.loop import train_step, training_errors
 from cormorant_np.training.parallel import loss_and_gradient, workers
 from cormorant_np.training.prediction import frame_errors
 from cormorant_np.training.problem import epoch_batches, minibatch, prepare
@@ -73,7 +73,8 @@ np.testing.assert_allclose(gradient, flatten(naive_gradient), atol=1e-4 * abs(gr
 # ## Training
 #
 # `train_step` is that, followed by AMSGrad (notebook 10). An epoch goes once through the training molecules in
-# random order. Section 2 uses a constant learning rate of $5 \cdot 10^{-4}$ for 512 epochs; for our short run we
+# random order. The state adds up their errors, each from the step in which a molecule was used; after an epoch the sums
+# begin anew. Section 2 uses a constant learning rate of $5 \cdot 10^{-4}$ for 512 epochs; for our short run we
 # take four times that. The command `python -m cormorant_np.train` runs the same loop, and adds checkpoints and
 # logs.
 
@@ -87,7 +88,7 @@ def train(settings, problem):
             for indices in epoch_batches(problem, settings, epoch):
                 state = train_step(state, indices, problem, settings, pool)
             params = unflatten(state.vector, layout(problem.config))
-            train_error = float(state.error_sums[0]) / settings.num_train * problem.scale
+            train_error = training_errors(state, problem)["train_mae"]
             errors = frame_errors(params, problem, problem.splits["valid"], pool, forces=True)
             log.append([epoch + 1, train_error, *(float(abs(e).mean()) for e in errors)])
             state = state._replace(error_sums=state.error_sums * 0, step=0)

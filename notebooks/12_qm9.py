@@ -16,7 +16,7 @@ from cormorant_np.data.qm9 import HARTREE_IN_EV, free_atoms
 from cormorant_np.drawing import axes_3d, draw_molecule, print_table
 from cormorant_np.model import forward, init_params
 from cormorant_np.network.parameters import layout, unflatten
-from cormorant_np.training.loop import start, train_step
+from cormorant_np.training.loop import start, train_step, training_errors
 from cormorant_np.training.parallel import workers
 from cormorant_np.training.prediction import frame_errors
 from cormorant_np.training.problem import epoch_batches, prepare
@@ -123,7 +123,7 @@ with workers(settings.threads) as pool:
             state = train_step(state, indices, problem, settings, pool)
         params = unflatten(state.vector, layout(problem.config))
         errors, _ = frame_errors(params, problem, problem.splits["valid"], pool)
-        train_error = float(state.error_sums[0]) / settings.num_train * problem.scale
+        train_error = training_errors(state, problem)["train_mae"]
         log.append([epoch + 1, train_error, float(abs(errors).mean())])
         state = state._replace(error_sums=state.error_sums * 0, step=0)
     test_errors, _ = frame_errors(params, problem, problem.splits["test"], pool)
