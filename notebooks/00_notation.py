@@ -102,7 +102,8 @@ plt.show()
 # A force says where an atom is pulled. It is an arrow, so it has to turn when the molecule turns. Cormorant's forces
 # are the slopes of its energy (notebook 14), and `backward` gives them. For the polynomial we make it easy: it may
 # learn the 27 components of the forces directly, and all frames are first turned so that they lie like ours. No
-# direction is asked of it but the one that it has seen. Then both are asked for the turned molecule, in 36
+# direction is asked of it but the one that it has seen. (How to lay one molecule best upon another is a singular value
+# decomposition, `lie_like`; nothing else depends on it.) Then both are asked for the turned molecule, in 36
 # orientations.
 
 
