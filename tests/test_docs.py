@@ -22,7 +22,7 @@ from cormorant_np.training.settings import DEFAULTS, FORCES, PAPER, SIZES, new_s
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"
-GENERATED = [DOCS / "code", DOCS / "notebooks"]
+GENERATED = [DOCS / "api", DOCS / "code", DOCS / "notebooks"]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 PAGES = [p for p in [ROOT / "README.md", *sorted(DOCS.rglob("*.md"))] if not set(GENERATED) & set(p.parents)]
 BLOCK = re.compile(r"^```(.*?)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
