@@ -71,7 +71,7 @@ def docstring_as_rst(app, what, name, obj, options, lines):
         else:
             kind, written = ("item", f"* {escaped(line)}") if in_section else ("text", escaped(line))
         if kind != before:
-            text += ["", "::", ""] if kind == "printed" else [""]
+            text += ["", ".. code-block:: text", ""] if kind == "printed" else [""]
         text.append(written)
         before = kind
     lines[:] = text
