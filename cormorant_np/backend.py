@@ -49,6 +49,14 @@ def device_of(x):
     return "cpu" if get_array_module(x) is np else "gpu"
 
 
+def copy_rows(out, x):
+    """out[...] = x, for arrays whose last axis is contiguous. NumPy is twice as fast if it moves that as one item."""
+    if get_array_module(x) is np:
+        row = np.dtype((np.void, x.shape[-1] * x.itemsize))
+        out, x = out.view(row), x.view(row)
+    out[...] = x
+
+
 def synchronise(x):
     """Wait until x, an array of either module, has been computed."""
     if device_of(x) == "gpu":

@@ -15,7 +15,7 @@ from cormorant_np import data
 from cormorant_np.backend import to_host
 from cormorant_np.data.units import energy_factor
 from cormorant_np.errors import UserError
-from cormorant_np.model import energy_and_forces
+from cormorant_np.model import arrange_forward, energy_and_forces
 from cormorant_np.training.parallel import keep_freed_memory
 from cormorant_np.training.prediction import check_elements, load_network, total_energies
 
@@ -48,6 +48,7 @@ class Cormorant(Calculator):
         self.device = device
         if not self.network.is_potential_energy:
             raise UserError(f"The run in {run_dir} predicts {self.network.target}, which is no energy with forces.")
+        self._weights = arrange_forward(self.network.params, self.network.config)
         self._to_ev = energy_factor(self.network.unit, "eV")
         self._blas = ThreadpoolController()
         keep_freed_memory()
@@ -61,7 +62,7 @@ class Cormorant(Calculator):
         host = data.make_batch(charges[None], self.atoms.positions[None], network.config, network.dtype)
         batch = data.batch.to_device(host, self.device)
         with self._blas.limit(limits=1, user_api="blas"):
-            energy, forces = energy_and_forces(network.params, batch, network.config)
+            energy, forces = energy_and_forces(network.params, batch, network.config, self._weights)
         forces = to_host(forces)[0].astype(np.float64) * network.scale * self._to_ev
         energy = total_energies(network, to_host(energy), charges[None])[0] * self._to_ev
         if not (np.isfinite(energy) and np.isfinite(forces).all()):

@@ -17,7 +17,16 @@ from cormorant_np.network.output_network import (
 from cormorant_np.network.parameters import init_params, layout, num_parameters
 from cormorant_np.network.vertex_network import vertex_network_backward, vertex_network_forward
 
-__all__ = ["backward", "energy_and_forces", "features", "forward", "init_params", "num_parameters", "relu_sides"]
+__all__ = [
+    "arrange_forward",
+    "backward",
+    "energy_and_forces",
+    "features",
+    "forward",
+    "init_params",
+    "num_parameters",
+    "relu_sides",
+]
 
 
 class Cache(NamedTuple):
@@ -31,7 +40,7 @@ class Cache(NamedTuple):
     output: tuple
 
 
-def forward(params, batch, config):
+def forward(params, batch, config, weights=None):
     """Energies of B molecules: OUTPUT(CGNet(INPUT({Z_i, r_i}))) (S1).
 
     Parameters
@@ -39,6 +48,7 @@ def forward(params, batch, config):
     params : dict of `init_params`
     batch : Batch
     config : Config
+    weights : `arrange_forward` of the parameters, where it is at hand from a call before
 
     Returns
     -------
@@ -46,7 +56,7 @@ def forward(params, batch, config):
     cache
     """
     xp = get_array_module(batch.positions)
-    weights = arrange_forward(params, config)
+    weights = arrange_forward(params, config) if weights is None else weights
     pairs, pairs_cache = pair_functions_forward(weights, batch.charges, batch.positions, config)
     F, input_cache = input_network_forward(weights, batch.charges, pairs.geometry, config)
     g = xp.empty((0, config.num_channels, *pairs.geometry.distances.shape), dtype=F.dtype)
@@ -154,8 +164,8 @@ def features(params, batch, config):
     return forward(params, batch, config)[1].features
 
 
-def energy_and_forces(params, batch, config):
-    """Energies (B,) and forces -∂E/∂r (B, N, 3), in the training targets' unit and that unit per Å."""
-    energy, cache = forward(params, batch, config)
+def energy_and_forces(params, batch, config, weights=None):
+    """Energies (B,) and forces -∂E/∂r (B, N, 3), in the training targets' unit and that unit per Å; see `forward`."""
+    energy, cache = forward(params, batch, config, weights)
     _, d_positions = backward(get_array_module(energy).ones_like(energy), cache, by_params=False)
     return energy, -d_positions

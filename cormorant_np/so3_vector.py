@@ -58,12 +58,12 @@ class Rows(NamedTuple):
 
 
 def _rows_of(x):
-    return _rows(len(x), x.real.dtype.name, device_of(x))
+    return _rows(len(x), x.dtype, device_of(x))
 
 
 @cache
 def _rows(num_rows, dtype, device):
-    rows = np.arange(num_rows)
+    rows, dtype = np.arange(num_rows), np.empty(0, dtype).real.dtype
     l = np.floor(np.sqrt(rows)).astype(np.int64)
     m = rows - l * l - l
     members = np.arange(l[-1] + 1)[:, None] == l

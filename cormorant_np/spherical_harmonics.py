@@ -125,13 +125,13 @@ def real_sh(vectors, l_max):
 
 def to_real(y):
     """The real harmonics U Y of complex ones Y, ((L+1)², ...)."""
-    u = _all_real_from_complex(len(y), y.dtype.name, device_of(y))
+    u = _all_real_from_complex(len(y), y.dtype, device_of(y))
     return (u @ y.reshape(len(y), -1)).real.reshape(y.shape)
 
 
 def to_real_backward(d_real):
     """dY = U† dY_real."""
-    dtype = np.result_type(d_real.dtype, np.complex64).name
+    dtype = np.result_type(d_real.dtype, np.complex64)
     u = _all_real_from_complex(len(d_real), dtype, device_of(d_real))
     return (u.conj().T @ d_real.reshape(len(d_real), -1)).reshape(d_real.shape)
 

@@ -118,15 +118,14 @@ assert force_mae < 0.25
 # - \sum_{ia} dF_{ia}\,\frac{\partial}{\partial r_{ia}} \frac{\partial E}{\partial W}.$$
 #
 # The last sum is the slope of $\partial E/\partial W$ when all atoms move along $dF$. `backward` gives
-# $\partial E/\partial W$ for any positions, so two calls give the slope. With $M = \max |dF|$ and
-# the displacement $h\,dF/M$, whose longest component is $h$,
+# $\partial E/\partial W$ for any positions, so two calls give the slope: for a large number $k$,
 #
-# $$dW \approx
-# \Bigl(\frac{dE}{2} - \frac{M}{2h}\Bigr) \frac{\partial E}{\partial W}\Bigl(\mathbf r + h\frac{dF}{M}\Bigr)
-# + \Bigl(\frac{dE}{2} + \frac{M}{2h}\Bigr) \frac{\partial E}{\partial W}\Bigl(\mathbf r - h\frac{dF}{M}\Bigr),$$
+# $$dW \approx dE\,\frac{\partial E}{\partial W}(\mathbf r)
+# - k\,\Bigl(\frac{\partial E}{\partial W}\Bigl(\mathbf r + \frac{dF}{k}\Bigr)
+# - \frac{\partial E}{\partial W}(\mathbf r)\Bigr),$$
 #
-# with an error of order $h^2$. Not one new derivative has to be written. As a loop, for a bent water molecule
-# and a small network:
+# with an error of order $1/k$, the distance $h$ that the atoms move. Not one new derivative has to be written. As a
+# loop, for a bent water molecule and a small network:
 
 # %%
 config = Config.md17(num_channels=2, l_max=(1, 1), l_max_sh=(1, 1), num_frequencies=2, max_power=1)
@@ -145,18 +144,13 @@ def loss_and_forces(params):
 def naive_gradient(h):
     _, E, F = loss_and_forces(params)
     dE, dF = 2 * (E - t), 2 * w / F.size * (F - F_ref)
-    M = abs(dF).max()
-    gradient = {name: 0 for name in params}
-    for sign in (+1, -1):
-        moved = r.copy()
-        for i in range(len(water)):
-            for a in range(3):
-                moved[i, a] += sign * h * dF[i, a] / M
-        _, cache = plain.forward(params, water, moved, config)
-        grads, _ = plain.backward(dE / 2 - sign * M / (2 * h), cache)
-        for name in gradient:
-            gradient[name] = gradient[name] + grads[name]
-    return flatten({name: gradient[name] for name in layout(config)})
+    k = abs(dF).max() / h
+    moved = r.copy()
+    for i in range(len(water)):
+        for a in range(3):
+            moved[i, a] += dF[i, a] / k
+    here, there = (plain.backward(1.0, plain.forward(params, water, x, config)[1])[0] for x in (r, moved))
+    return flatten({name: dE * here[name] - k * (there[name] - here[name]) for name in layout(config)})
 
 
 # %% [markdown]
@@ -164,7 +158,7 @@ def naive_gradient(h):
 # one real vector here. We change ten of them, one at a time, and then all of them in a random direction.
 
 # %% tags=["machine"]
-vector, gradient = flatten(params), naive_gradient(1e-4)
+vector, gradient = flatten(params), naive_gradient(1e-7)
 
 
 def quotient(direction, step=1e-5):
@@ -179,47 +173,55 @@ print(f"{len(vector)} parameters, largest relative error {errors.max():.0e}")
 assert errors.max() < 1e-5
 
 # %% [markdown]
-# And with the library, which makes one batch of all displaced molecules (`displace`) and shares it among processes?
-# It has the step $h = 10^{-3}$ Å.
+# And with the library? It takes two passes, not three: `loss_and_forces` has gone through the molecule at $\mathbf r$
+# already, and its backward pass can give $\partial E/\partial W$ beside the forces. But with which weight, for a sum
+# over the molecules of a batch, if $dE$ and $k$ are known only afterwards? The library gives every molecule the $k =
+# K - dE$ that makes the weight, $dE + k$, the same for all, so that $K$ can come later, see `displace`.
 
 # %%
 batch = data.make_batch(water[None], r[None], config, np.float64)
 targets = Targets(np.array([t]), F_ref[None], len(water))
 with workers(1) as pool:
     loss, library, *_ = loss_and_gradient(vector, batch, targets, config, pool, w)
-naive = naive_gradient(1e-3)
 np.testing.assert_allclose(loss, loss_and_forces(params)[0])
-np.testing.assert_allclose(library, naive, atol=1e-9 * abs(naive).max())
+np.testing.assert_allclose(library, gradient, atol=1e-5 * abs(gradient).max())
 
 # %% [markdown]
 # ### Which step?
 #
-# A long step is wrong by $h^2$. A short one takes the difference of two gradients that agree in almost all digits, and
-# 32-bit floats have seven. So there is a best step, and it depends on the floats:
+# A long step is wrong by $h$. A short one takes the difference of two gradients that agree in almost all digits, and
+# 32-bit floats have seven. So there is a best step, and it depends on the floats. One side, with $dF/k$, and the mean
+# of both sides, with $k$ and $-k$:
 
 
 # %% tags=["machine"]
-def gradient_with(h, dtype):
+def gradient_with(h, dtype, side=1):
     p = unflatten(vector.astype(dtype), layout(config))
     b = data.make_batch(water[None], r[None], config, dtype)
-    E, F = model.energy_and_forces(p, b, config)
-    dE, dF = (2 * (E - t)).astype(dtype), (2 * w / F.size * (F - F_ref)).astype(dtype)
-    moved, d_energies = displace(b, dE, dF, h)
-    return flatten(model.backward(d_energies, model.forward(p, moved, config)[1])[0])
+    E, cache = model.forward(p, b, config)
+    here, d_positions = model.backward(np.ones_like(E), cache)
+    dE, dF = (2 * (E - t)).astype(dtype), (2 * w / F_ref.size * (-d_positions - F_ref)).astype(dtype)
+    moved, d_energies, K = displace(b, dE, dF, side, h)
+    return K * flatten(here) + flatten(model.backward(d_energies, model.forward(p, moved, config)[1])[0])
 
 
-exact = (4 * gradient_with(1e-4, np.float64) - gradient_with(2e-4, np.float64)) / 3  # h² cancels
+exact = (gradient_with(1e-5, np.float64) + gradient_with(1e-5, np.float64, -1)) / 2
 rows = []
-for h in (1e-1, 1e-2, 1e-3, 1e-4, 1e-5):
-    differences = [gradient_with(h, dtype) - exact for dtype in (np.float64, np.float32)]
-    relative = [float(np.linalg.norm(difference) / np.linalg.norm(exact)) for difference in differences]
+for h in (1e-2, 1e-3, 1e-4, 1e-5, 1e-6):
+    relative = []
+    for dtype in (np.float64, np.float32):
+        one, other = (gradient_with(h, dtype, side) - exact for side in (1, -1))
+        relative += [float(np.linalg.norm(error) / np.linalg.norm(exact)) for error in (one, (one + other) / 2)]
     rows.append([f"{h:g}", *(f"{error:.0e}" for error in relative)])
-print_table(rows, ["h / Å", "64-bit", "32-bit"])
+print_table(rows, ["h / Å", "64-bit, one side", "both", "32-bit, one side", "both"])
 
 # %% [markdown]
-# In 64-bit floats each factor of ten in $h$ is a factor of a hundred in the error. In 32-bit floats the gain ends near
-# $10^{-3}$ Å, and then the error grows again. The gradient of a mini-batch differs from that of all data by far more
-# than this. [Forces in the loss](../docs/derivations/forces.md) has the table for the paper's network.
+# In 64-bit floats each factor of ten in $h$ is a factor of ten in the error of one side and of a hundred in that of
+# both. In 32-bit floats the gain ends near $10^{-4}$ Å, and then the error grows again. The default is the square
+# root of the distance of floats near 1, $3.5\cdot10^{-4}$ and $1.5\cdot10^{-8}$ Å. A training changes the side in
+# every step, so that the optimiser's average over steps is that over sides. The gradient of a mini-batch differs from
+# that of all data by far more than this. [Forces in the loss](../docs/derivations/forces.md) has the table for the
+# paper's network.
 #
 # ## The shape of the molecule
 #
@@ -475,16 +477,17 @@ assert abs(stretch[-1] - GFN2_STRETCH[-1]) > 5
 #
 # </details>
 #
-# **2.** *Derive.* In the formula for $dW$, why does $dE\,\partial E/\partial W$ at $\mathbf r$ become half the sum
-# of the same gradient at two other places, and what does that cost? What is left of the formula if the forces are
-# right, $dF = 0$?
+# **2.** *Derive.* With $k = K - dE$ of its own, a molecule adds $K\,\partial E/\partial W(\mathbf r)
+# - (K - dE)\,\partial E/\partial W(\mathbf r + dF/(K - dE))$ to the gradient. Show that this is the formula above,
+# with the same order of error. What is left of it if the forces are right, $dF = 0$? And why may $K$ not be just any
+# large number, say $10^9$?
 #
 # <details><summary>Solution</summary>
 #
-# By Taylor's formula $f(\mathbf r + h\mathbf d) + f(\mathbf r - h\mathbf d) = 2 f(\mathbf r) + O(h^2)$: the first order
-# cancels. The difference quotient is wrong by $O(h^2)$ already, so nothing is lost, and a third backward pass at
-# $\mathbf r$ is saved. With $dF = 0$ the molecule is not moved, both copies are at $\mathbf r$, and each counts
-# half of $dE$: the gradient of the energies' loss. (`displace` divides by 1 in place of $M = 0$.)
+# With $k = K - dE$ the weight of $\partial E/\partial W(\mathbf r)$ is $dE + k = K$, and that of the displaced one is
+# $-k$: the same formula. Its error is of order $1/k$, and $dE$ is small beside $K$. With $dF = 0$ the molecule is not
+# moved, and $K - (K - dE) = dE$ is left: the gradient of the energies' loss. With $K = 10^9$ two numbers a billion
+# times too large are subtracted, and of the seven digits of 32-bit floats none is left.
 #
 # </details>
 #
@@ -504,6 +507,50 @@ assert abs(stretch[-1] - GFN2_STRETCH[-1]) > 5
 # The energy surface knows nothing of masses, so the same network serves. The stretch falls by about the square
 # root of the ratio of reduced masses, $\sqrt{(1/16 + 1/2.014)\,/\,(1/16 + 1/1.008)} = 0.73$: from 3560 to
 # about 2590 cm⁻¹, below all C-H stretches, which now are the highest frequencies.
+#
+# </details>
+#
+# **4.** *Code.* Write velocity Verlet yourself: `verlet(r, v, force, m, dt, steps)` for a function `force(r)`, which
+# returns the last `r` and `v`. The check lets a mass hang on a spring. There the exact answer of the *scheme* is
+# known: it swings with $\frac{2}{\Delta t} \arcsin \frac{\omega\,\Delta t}{2}$ in place of $\omega$.
+
+
+# %% tags=["hide-input"]
+def check_verlet(verlet):
+    m, k, dt, steps = 2.0, 3.0, 0.4, 25
+    omega = 2 / dt * np.arcsin(np.sqrt(k / m) * dt / 2)
+    calls = []
+
+    def force(r):
+        calls.append(1)
+        return -k * r
+
+    r, v = verlet(np.array([1.0]), np.array([0.0]), force, m, dt, steps)
+    np.testing.assert_allclose(r, [np.cos(omega * steps * dt)], atol=1e-10, err_msg="The position is wrong.")
+    there, back = verlet(r, -v, force, m, dt, steps)
+    np.testing.assert_allclose([*there, *back], [1, 0], atol=1e-10, err_msg="With v reversed it does not come back.")
+    print(f"right, with {len(calls) / 2 / steps:.2f} calls of force a step")
+
+
+# %% [markdown]
+# <details><summary>Solution</summary>
+#
+# ```python
+# def verlet(r, v, force, m, dt, steps):
+#     f = force(r)
+#     for _ in range(steps):
+#         v = v + f / m * dt / 2
+#         r = r + v * dt
+#         f = force(r)
+#         v = v + f / m * dt / 2
+#     return r, v
+#
+#
+# check_verlet(verlet)
+# ```
+#
+# One call a step is enough, since the force at the end is the one at the next beginning. And the scheme runs backwards
+# as well as forwards, which is why it has no drift.
 #
 # </details>
 

@@ -132,6 +132,12 @@ def gather(config, rng):
     return *without_cache(lambda x: x[..., j, i], pairs.gather_backward), [random_complex(rng, 3, B, N, N)]
 
 
+@check_of("network.pairs.spread_parts_backward")
+def spread_parts(config, rng):
+    functions = without_cache(pairs.spread_parts, pairs.spread_parts_backward)
+    return *functions, [random_complex(rng, 3, B, P)]
+
+
 @check_of("network.pairs.spread_backward")
 def spread(config, rng):
     return *without_cache(pairs.spread, pairs.spread_backward), [random_complex(rng, 3, B, P)]
@@ -217,15 +223,12 @@ def edge_to_vertex(config, rng):
     def backward(d, cache):
         return vertex_network.edge_to_vertex_backward(d, *cache)
 
-    return forward, backward, [rng.standard_normal((C, B, 2, N, N)), rng.standard_normal((5, B, N, N))]
+    return forward, backward, [rng.standard_normal((2, C, B, N, 2, N)), rng.standard_normal((9, B, N, 2, N))]
 
 
 @check_of("network.vertex_network.aggregate_backward")
 def aggregate(config, rng):
-    """By the complex harmonics and not by the real ones made of them: `aggregate_backward` counts on their parity.
-
-    The harmonics reach a higher ℓ than this layer's edges.
-    """
+    """By the complex harmonics, which reach a higher ℓ than this layer's edges."""
 
     def forward(edges, harmonics, features):
         real = geometry.real_harmonics_forward(harmonics)
@@ -280,7 +283,7 @@ def mix(config, rng):
 
 @check_of("network.vertex_network.vertex_network_backward")
 def vertex(config, rng):
-    """By the complex harmonics and not by the real ones made of them, as for `aggregate_backward`."""
+    """By the complex harmonics, as for `aggregate_backward`."""
     coefficients = coupling(2, 1, 2, config.vertex_order, "float64", "cpu")
 
     def forward(edges, harmonics, features, matrices):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from conftest import random_complex
 
-from cormorant_np.network.pairs import gather, gather_backward, pair_indices, spread, spread_backward
+from cormorant_np.network.pairs import gather, gather_backward, pair_indices, spread, spread_backward, spread_parts
 
 N = 4
 PAIRS = [(j, i) for j in range(N) for i in range(j, N)]
@@ -60,3 +60,11 @@ def test_the_number_of_atoms_is_found_from_the_number_of_pairs():
 def test_the_precision_is_kept(dtype):
     x = np.ones((2, len(PAIRS)), dtype)
     assert spread(x).dtype == spread_backward(spread(x)).dtype == gather_backward(x).dtype == dtype
+
+
+def test_parts_are_those_of_the_receivers_row(rng):
+    x = random_complex(rng, 2, len(PAIRS))
+    parts, whole = spread_parts(x), spread(x)
+    assert parts.shape == (2, N, 2, N)
+    np.testing.assert_array_equal(parts[:, :, 0], whole.real)
+    np.testing.assert_array_equal(parts[:, :, 1], whole.imag)

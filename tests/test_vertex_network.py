@@ -25,6 +25,7 @@ from cormorant_np.network.vertex_network import (
     square_forward,
     vertex_network_forward,
 )
+from cormorant_np.so3_vector import block
 from cormorant_np.spherical_harmonics import real_from_complex
 
 B, N, C = 2, 3, 2
@@ -32,16 +33,16 @@ P = N * (N + 1) // 2
 ORDERS = [("aggregate", "square", "identity"), ("aggregate", "identity", "square")]
 
 
-@pytest.mark.parametrize("l", range(4))
-def test_edges_become_vectors_by_a_product_with_the_harmonics(l, rng):
+def test_edges_become_vectors_by_a_product_with_the_harmonics(rng):
     """(S3), for real and complex harmonics, of which the real ones are U times the complex ones."""
-    g, y = random_complex(rng, C, B, N, N), rng.standard_normal((2 * l + 1, B, N, N))
-    vectors = edge_to_vertex_forward(split(g, 2), y)
-    assert vectors.shape == (2 * l + 1, C, B, 2, N, N)
-    adjoint = real_from_complex(l).conj().T
-    for b in range(B):
-        (expected,), _ = plain.edge_to_vertex_forward([g[:, b]], [np.tensordot(adjoint, y[:, b], axes=1)])
-        assert_close(np.tensordot(adjoint, join(vectors, 3)[:, :, b], axes=1), expected)
+    g, y = random_complex(rng, 4, C, B, N, N), rng.standard_normal((16, B, N, N))
+    vectors = join(edge_to_vertex_forward(split(g, 4), np.repeat(y[:, :, :, None], 2, axis=3)), 4)
+    assert vectors.shape == (C, B, 16, N, N)
+    for b, l in np.ndindex(B, 4):
+        adjoint = real_from_complex(l).conj().T
+        of_l = adjoint @ y[block(l), b].reshape(2 * l + 1, -1)
+        (expected,), _ = plain.edge_to_vertex_forward([g[l, :, b]], [of_l.reshape(-1, N, N)])
+        assert_close(np.einsum("mn,cnij->mcij", adjoint, vectors[:, b, block(l)]), expected)
 
 
 @pytest.mark.parametrize("order", ORDERS)
@@ -90,12 +91,12 @@ def test_a_layer_is_what_the_equations_say(s, config, rng):
 def test_aggregation_sums_over_the_senders(rng):
     """Also for harmonics without any symmetry; they may have a larger L than this layer's edges."""
     edges, features = random_complex(rng, 2, C, B, P), random_complex(rng, 9, C, B, N)
-    y = rng.standard_normal((9, B, N, N))
+    y = rng.standard_normal((9, B, N, N))  # of receiver and sender
     out = np.empty((4, 9, 2, C, B, N))
-    aggregate_forward(edges, y, features, out)
+    aggregate_forward(edges, np.repeat(y[:, :, :, None], 2, axis=3), features, out)
     sums, g = join(out, 2), spread(edges)[[0, 1, 1, 1]]
     for p, q, c, b, i in np.ndindex(4, 9, C, B, N):
-        expected = sum(g[p, c, b, j, i] * y[p, b, j, i] * features[q, c, b, j] for j in range(N))
+        expected = sum(g[p, c, b, i, j] * y[p, b, i, j] * features[q, c, b, j] for j in range(N))
         np.testing.assert_allclose(sums[p, q, c, b, i], expected, rtol=1e-12)
 
 

@@ -16,7 +16,7 @@ OF_ALL_LAYERS = ("radial.kappa", "radial.phi", "edge.cutoff", "edge.width")
 def layer_coupling(config, s, x):
     """The `Coupling` of layer s, in the precision and on the device of the array x."""
     l_in, l_sh, l_out = config.layer_l_max(s), config.l_max_sh[s], config.l_max[s]
-    return coupling(l_in, l_sh, l_out, config.vertex_order, x.real.dtype.name, device_of(x))
+    return coupling(l_in, l_sh, l_out, config.vertex_order, x.real.dtype, device_of(x))
 
 
 def arrange_forward(params, config):

@@ -43,7 +43,7 @@ def coupling(l_in, l_sh, l_out, order, dtype, device):
     ----------
     l_in, l_sh, l_out : L of F^s, of the spherical harmonics, and of F^(s+1)
     order : the order of "aggregate", "square" and "identity" in (S5)
-    dtype : of the real numbers, "float32" or "float64"
+    dtype : of the real numbers, float32 or float64
     device : "cpu" or "gpu"
     """
     published = [published_paths(l, l_in, l_sh, order) for l in range(l_out + 1)]

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from cormorant_np.backend import device_of, get_array_module, to_device
-from cormorant_np.network.pairs import gather_backward, pair_indices, spread, spread_backward
+from cormorant_np.network.pairs import gather_backward, pair_indices, part_indices, spread, spread_backward
 from cormorant_np.network.radial import mask_backward, mask_forward, radial_backward, radial_forward
 from cormorant_np.so3_vector import num_l, parity
 from cormorant_np.spherical_harmonics import (
@@ -87,6 +87,7 @@ def real_harmonics_forward(harmonics):
     """The real harmonics Y_real = U Y of all ordered pairs, made once for all layers; not in the supplement.
 
     Pairs have Y_ℓ(r̂_ij) for j ≤ i; the other order has Y_ℓ(-r̂) = (-1)^ℓ Y_ℓ(r̂), and an atom and itself no odd ℓ.
+    Every number is there twice, for the real and the imaginary part of g_ij by which it is multiplied.
 
     Parameters
     ----------
@@ -94,23 +95,24 @@ def real_harmonics_forward(harmonics):
 
     Returns
     -------
-    ((L+1)², B, N_j, N_i) real
+    ((L+1)², B, N_i, 2, N_j) real
     """
-    y = spread(to_real(harmonics))
+    y = spread(to_real(harmonics))  # ((L+1)², B, N_i, N_j)
     y *= _signs_for(y)
-    return y
+    return get_array_module(y).repeat(y[:, :, :, None], 2, axis=3)
 
 
 def real_harmonics_backward(d_real):
-    """Of both orders, ((L+1)², B, N_j, N_i) real, and from the real harmonics to the complex ones, ((L+1)², B, P)."""
-    return to_real_backward(spread_backward(d_real * _signs_for(d_real)))
+    """Both parts, both orders, and from the real harmonics to the complex ones: ((L+1)², B, P) complex."""
+    d = d_real.sum(axis=3)  # ((L+1)², B, N_i, N_j)
+    return to_real_backward(spread_backward(d * _signs_for(d)))
 
 
 @cache
 def _order_signs(l_max, num_atoms, dtype, device):
-    """What turns Y_ℓ of j ≤ i into that of (j, i), ((L+1)², 1, N_j, N_i): 1, (-1)^ℓ if j > i, their mean if j = i."""
+    """What turns Y_ℓ of j ≤ i into that of (j, i), ((L+1)², 1, N_i, N_j): 1, (-1)^ℓ if j > i, their mean if j = i."""
     parities = parity(np.empty((l_max + 1) ** 2))[:, None, None]
-    j, i = np.indices((num_atoms, num_atoms))
+    i, j = np.indices((num_atoms, num_atoms))
     signs = np.where(j < i, 1, np.where(j > i, parities, (1 + parities) / 2))
     return to_device(signs[:, None].astype(dtype), device)
 
@@ -118,11 +120,12 @@ def _order_signs(l_max, num_atoms, dtype, device):
 def make_tables(num_atoms, config, dtype, device):
     """Put the tables for molecules of so many atoms on the device, so that no later step has to upload them."""
     pair_indices(num_atoms, device)
-    _order_signs(max(config.l_max_sh), num_atoms, dtype, device)
+    part_indices(num_atoms, device)
+    _order_signs(max(config.l_max_sh), num_atoms, np.dtype(dtype), device)
 
 
 def _signs_for(y):
-    return _order_signs(num_l(y) - 1, y.shape[-1], y.dtype.name, device_of(y))
+    return _order_signs(num_l(y) - 1, y.shape[-1], y.dtype, device_of(y))
 
 
 class PairFunctions(NamedTuple):
@@ -131,7 +134,7 @@ class PairFunctions(NamedTuple):
     geometry : Geometry
     radial : (S, K, B, P) complex, η of every layer
     masks : (S, C, B, P) real, μ of every layer
-    harmonics : ((L_sh+1)², B, N_j, N_i) real, Y of all ordered pairs
+    harmonics : ((L_sh+1)², B, N_i, 2, N_j) real, Y of all ordered pairs, for both parts of what it is multiplied by
     """
 
     geometry: Geometry

@@ -1,7 +1,8 @@
 """Unordered pairs: what is the same for (j, i) and (i, j) is computed and kept once.
 
 Distances, radial functions, masks, dot products and hence all edge activations g_ij are symmetric. An array on pairs of
-atoms is (..., B, P) with P = N (N+1) / 2, for the pairs j ≤ i row by row; spread out it is (..., B, N_j, N_i).
+atoms is (..., B, P) with P = N (N+1) / 2, for the pairs j ≤ i row by row; spread out it is (..., B, N_j, N_i), or with
+real and imaginary parts (..., B, N_i, 2, N_j).
 """
 
 from functools import cache
@@ -18,6 +19,20 @@ def pair_indices(n, device):
     numbers = np.empty((n, n), dtype=np.int64)
     numbers[first, second] = numbers[second, first] = np.arange(len(first))
     return tuple(to_device(array, device) for array in (first, second, numbers))
+
+
+@cache
+def part_indices(n, device):
+    """Where both parts of (j, i) stand among the 2P real numbers of pairs, (N_i, 2, N_j), and the way back.
+
+    The way back is where those of (j, i) and of (i, j) stand among the 2N² numbers, (2P,) each, and whether these are
+    two places, (2P,).
+    """
+    first, second, numbers = pair_indices(n, "cpu")
+    parts = np.arange(2)
+    there = 2 * numbers[:, None] + parts[:, None]  # (N_i, 2, N_j)
+    back = [((2 * i[:, None] + parts) * n + j[:, None]).ravel() for i, j in ((second, first), (first, second))]
+    return tuple(to_device(array, device) for array in (there, *back, np.repeat(first != second, 2)))
 
 
 def gather(x):
@@ -41,6 +56,21 @@ def spread_backward(d):
     """(..., N_j, N_i) → (..., P): the sum over both orders, of which an atom and itself have one."""
     first, second, _ = pair_indices(d.shape[-1], device_of(d))
     return d[..., first, second] + d[..., second, first] * (first != second)
+
+
+def spread_parts(z):
+    """(..., P) complex → (..., N_i, 2, N_j) real: of (j, i), which is the same as of (i, j), both parts."""
+    there, *_ = part_indices(_num_atoms(z), device_of(z))
+    return get_array_module(z).take(z.view(z.real.dtype), there, axis=-1)
+
+
+def spread_parts_backward(d):
+    """(..., N_i, 2, N_j) real → (..., P) complex."""
+    xp = get_array_module(d)
+    _, first, second, two = part_indices(d.shape[-1], device_of(d))
+    d = d.reshape(*d.shape[:-3], -1)  # (..., 2N²)
+    sums = xp.take(d, first, axis=-1) + xp.take(d, second, axis=-1) * two
+    return sums.view(np.result_type(d.dtype, np.complex64))
 
 
 def _num_atoms(x):

@@ -1,7 +1,7 @@
 """From edge scalars to SO(3)-vectors, and the vertex network (sections 1.4.3 and 1.4.4)."""
 
-from cormorant_np.backend import device_of, get_array_module
-from cormorant_np.network.pairs import pair_indices, spread, spread_backward
+from cormorant_np.backend import copy_rows, device_of, get_array_module
+from cormorant_np.network.pairs import pair_indices, spread_parts, spread_parts_backward
 from cormorant_np.network.real_form import join, real_matrix, real_matrix_backward, split
 from cormorant_np.so3_vector import block
 
@@ -20,7 +20,7 @@ def vertex_network_forward(edges, harmonics, features, matrices, coupling):
     Parameters
     ----------
     edges : (L_sh+1, C, B, P) complex, g^(s+1)
-    harmonics : (at least (L_sh+1)², B, N_j, N_i) real, Y of every ordered pair, see `geometry.real_harmonics_forward`
+    harmonics : (at least (L_sh+1)², B, N_i, 2, N_j) real, Y of every ordered pair, see `real_harmonics_forward`
     features : ((L+1)², C, B, N) complex, F^s
     matrices : (C, 2, Σ_ℓ K'_ℓ, 2, C) real, the folded W_ℓ of all ℓ in real form, see `arrangement`
     coupling : Coupling of these L
@@ -71,53 +71,63 @@ def _kinds_of_products(products, num_in):
 
 
 def edge_to_vertex_forward(g, y):
-    """SO(3)-vectors of one weight ℓ for every pair of atoms (S3); `plain.edge_to_vertex_forward`, for real harmonics:
+    """SO(3)-vectors of the weights ℓ ≤ L_sh for every pair of atoms (S3); `plain.edge_to_vertex_forward`, fast:
 
-        G_ℓmc,ij = g_ℓc,ij Y_ℓm(r̂_ij).
+        G_ℓmc,ij = g_ℓc,ij Y_ℓm(r̂_ij),
+
+    for real harmonics, so that real and imaginary part of g are multiplied by the same number.
 
     Parameters
     ----------
-    g : (C, B, 2, N_j, N_i) real, real and imaginary part of g_ℓ
-    y : (2ℓ+1, B, N_j, N_i) real, Y_ℓ
+    g : (L_sh+1, C, B, N_i, 2, N_j) real, real and imaginary part of g
+    y : (at least (L_sh+1)², B, N_i, 2, N_j) real, Y, for both parts
 
     Returns
     -------
-    (2ℓ+1, C, B, 2, N_j, N_i) real, G_ℓ in real form
+    (C, B, (L_sh+1)², N_i, 2, N_j) real, real and imaginary part of G
     """
-    return g * y[:, None, :, None]
+    xp = get_array_module(g)
+    pairs = xp.empty((*g.shape[1:3], len(g) ** 2, *g.shape[3:]), dtype=g.dtype)
+    for l in range(len(g)):
+        xp.multiply(g[l][:, :, None], y[block(l)].swapaxes(0, 1), out=pairs[:, :, block(l)])
+    return pairs
 
 
 def edge_to_vertex_backward(d_pairs, g, y, by_positions=True):
-    """dg = Σ_m Y_m dG_m  and, if wanted `by_positions`, else None,  dY_m = Σ_c g_c dG_mc over both parts.
+    """dg_ℓ = Σ_m Y_ℓm dG_ℓm  and, if wanted `by_positions`, else None,  dY_ℓm = Σ_c g_ℓc dG_ℓmc, each part by itself.
 
     Parameters
     ----------
-    d_pairs : (2ℓ+1, C, B, 2, N_j, N_i) real
+    d_pairs : (C, B, (L_sh+1)², N_i, 2, N_j) real
 
     Returns
     -------
-    (C, B, 2, N_j, N_i) and (2ℓ+1, B, N_j, N_i) real
+    two with the shapes of g and y
     """
     xp = get_array_module(d_pairs)
-    d = d_pairs.reshape(*d_pairs.shape[:4], -1)  # (m, C, B, 2, N_j N_i)
-    d_g = xp.einsum("mbx,mcbrx->cbrx", y.reshape(*y.shape[:2], -1), d)
-    d_y = xp.einsum("cbrx,mcbrx->mbx", g.reshape(d_g.shape), d).reshape(y.shape) if by_positions else None
-    return d_g.reshape(g.shape), d_y
+    d_pairs = d_pairs.reshape(*d_pairs.shape[:3], -1)  # (C, B, rows, 2N²)
+    g_flat, y_flat = g.reshape(*g.shape[:3], -1), y.reshape(*y.shape[:2], -1)
+    d_g, d_y = xp.empty_like(g_flat), xp.zeros_like(y_flat) if by_positions else None
+    for l in range(len(g)):
+        d = d_pairs[:, :, block(l)]  # (C, B, m, 2N²)
+        d_g[l] = xp.einsum("mbx,cbmx->cbx", y_flat[block(l)], d)
+        if by_positions:
+            d_y[block(l)] = xp.einsum("cbx,cbmx->mbx", g_flat[l], d)
+    return d_g.reshape(g.shape), d_y.reshape(y.shape) if by_positions else None
 
 
 def aggregate_forward(edges, harmonics, features, out):
     """The sums over neighbours (S5, item 1), of which the coupling makes `plain.cg_product_forward(G, F)`:
 
-        A_pq,i = Σ_{j∈N(i)} F_q,j G_p,ji    for all components p and q, G_p,ji of sender j and receiver i.
+        A_pq,i = Σ_{j∈N(i)} F_q,j G_p,ij    for all components p and q, G_p,ij of sender j and receiver i.
 
-    For every p, channel and molecule it is a product of matrices, F G with (q, j) and (j, i). In real form, G has its
-    real part above its imaginary part, and F is a real matrix of twice as many rows and columns. G as a whole would
-    not fit the cache. One ℓ of it does, and is made anew in the backward pass.
+    For every channel and molecule it is one product of matrices, F Gᵀ with (q, j) and (j, p i). In real form, G has its
+    real part beside its imaginary part, and F is a real matrix of twice as many rows and columns.
 
     Parameters
     ----------
     edges : (L_sh+1, C, B, P) complex, g
-    harmonics : (at least (L_sh+1)², B, N_j, N_i) real, Y
+    harmonics : (at least (L_sh+1)², B, N_i, 2, N_j) real, Y
     features : (Q, C, B, N) complex, F
     out : ((L_sh+1)², Q, 2, C, B, N) real, A, written
 
@@ -125,24 +135,21 @@ def aggregate_forward(edges, harmonics, features, out):
     -------
     cache
     """
-    xp = get_array_module(features)
-    g = split(spread(edges), 3)  # (L_sh+1, C, B, 2, N_j, N_i)
+    g = spread_parts(edges)  # (L_sh+1, C, B, N_i, 2, N_j)
+    pairs = _as_matrices(edge_to_vertex_forward(g, harmonics))
     senders = real_matrix(features.transpose(1, 2, 0, 3), 2)  # (C, B, Q, 2, 2, N_j)
     senders = senders.reshape(*senders.shape[:2], 2 * len(features), -1)  # (C, B, 2Q, 2N_j)
-    sums = _by_receiver(out)
-    for l in range(len(g)):
-        pairs = edge_to_vertex_forward(g[l], harmonics[block(l)])  # (m, C, B, 2, N_j, N_i)
-        pairs = pairs.reshape(*pairs.shape[:3], -1, pairs.shape[-1])  # (m, C, B, 2N_j, N_i)
-        xp.matmul(senders, pairs, out=sums[block(l)])  # (m, C, B, 2Q, N_i)
+    sums = senders @ pairs.swapaxes(2, 3)  # (C, B, 2Q, (L_sh+1)² N_i)
+    copy_rows(out, _by_component(sums, out))
     return g, harmonics, senders
 
 
 def aggregate_backward(d_out, cache, by_positions=True):
-    """Gradients by g, Y (None unless wanted `by_positions`) and F. For A_p = F G_p they go through
+    """Gradients by g, Y (None unless wanted `by_positions`) and F. For A = F Gᵀ they go through
 
-        dG_p = F† dA_p    and    dF = Σ_p dA_p G_p†.
+        dG = dAᵀ F    and    dF = dA G,
 
-    In real form F† is the transposed matrix. So is G†, see `_sum_with_transpose`.
+    all matrices in real form, where † is the transpose. G is made anew: to keep it for all layers would not pay.
 
     Parameters
     ----------
@@ -153,42 +160,26 @@ def aggregate_backward(d_out, cache, by_positions=True):
     (L_sh+1, C, B, P) complex, one with the harmonics' shape, (Q, C, B, N) complex
     """
     g, harmonics, senders = cache
-    xp = get_array_module(senders)
-    adjoint = xp.ascontiguousarray(senders.swapaxes(2, 3))  # (C, B, 2N_j, 2Q)
-    d_sums = _by_receiver(d_out)
-    d_g, d_senders = xp.empty_like(g), 0
-    d_harmonics = xp.zeros_like(harmonics) if by_positions else None
-    for l in range(len(g)):
-        y, d = harmonics[block(l)], d_sums[block(l)]  # d (m, C, B, 2Q, N_i)
-        pairs = edge_to_vertex_forward(g[l], y)  # (m, C, B, 2, N_j, N_i)
-        d_pairs = (adjoint @ d).reshape(pairs.shape)
-        d_g[l], d_y = edge_to_vertex_backward(d_pairs, g[l], y, by_positions)
-        if by_positions:
-            d_harmonics[block(l)] = d_y
-        d_senders = d_senders + _sum_with_transpose(d, pairs, l)
-    d_senders = d_senders.reshape(*g.shape[1:4], -1, 2, g.shape[-1])  # (C, B, 2, Q, 2, N_j)
-    d_features = real_matrix_backward(d_senders.transpose(3, 4, 0, 1, 2, 5), 0)  # (Q, C, B, N_j)
-    return spread_backward(join(d_g, 3)), d_harmonics, d_features
+    xp, num_atoms = get_array_module(senders), d_out.shape[-1]
+    d_sums = xp.empty((*senders.shape[:3], len(d_out) * num_atoms), dtype=d_out.dtype)  # (C, B, 2Q, (L_sh+1)² N_i)
+    copy_rows(_by_component(d_sums, d_out), d_out)
+    d_pairs = (d_sums.swapaxes(2, 3) @ senders).reshape(*d_sums.shape[:2], len(d_out), *g.shape[3:])
+    d_g, d_harmonics = edge_to_vertex_backward(d_pairs, g, harmonics, by_positions)
+    d_senders = d_sums @ _as_matrices(edge_to_vertex_forward(g, harmonics))  # (C, B, 2Q, 2N_j)
+    d_senders = d_senders.reshape(*g.shape[1:3], -1, 2, 2, num_atoms)  # (C, B, Q, 2, 2, N_j)
+    d_features = real_matrix_backward(d_senders.transpose(2, 3, 0, 1, 4, 5), 0)  # (Q, C, B, N_j)
+    return spread_parts_backward(d_g), d_harmonics, d_features
 
 
-def _sum_with_transpose(d_sums, pairs, l):
-    """Σ_m dA_m G_mᵀ without a transposed copy: g is symmetric and Y has a parity, so that G_m,ij = (-1)^ℓ G_m,ji.
-
-    Parameters
-    ----------
-    d_sums : (2ℓ+1, C, B, 2Q, N_i) real
-    pairs : (2ℓ+1, C, B, 2, N_j, N_i) real, read with i and j exchanged
-
-    Returns
-    -------
-    (C, B, 2, 2Q, N_j) real
-    """
-    return (-1) ** l * (d_sums[:, :, :, None] @ pairs).sum(axis=0)
+def _by_component(sums, products):
+    """(C, B, 2Q, P N) with the axes of the products, (P, Q, 2, C, B, N)."""
+    num_p, num_q, *_, num_atoms = products.shape
+    return sums.reshape(*sums.shape[:2], num_q, 2, num_p, num_atoms).transpose(4, 2, 3, 0, 1, 5)
 
 
-def _by_receiver(products):
-    """(P, Q, 2, C, B, N_i) as matrices, (P, C, B, 2Q, N_i)."""
-    return products.reshape(len(products), -1, *products.shape[3:]).transpose(0, 2, 3, 1, 4)
+def _as_matrices(pairs):
+    """(C, B, (L_sh+1)², N_i, 2, N_j) as (C, B, (L_sh+1)² N_i, 2N_j)."""
+    return pairs.reshape(*pairs.shape[:2], -1, 2 * pairs.shape[-1])
 
 
 def square_forward(features):

@@ -6,42 +6,43 @@ chain rule gives its gradient by the weights W, in which derivatives commute:
     dW  =  dE ∂E/∂W + Σ_ia dF_ia ∂F_ia/∂W  =  dE ∂E/∂W - Σ_ia dF_ia ∂/∂r_ia (∂E/∂W).
 
 The last term is the slope of ∂E/∂W, which the hand-written backward pass computes, along the direction dF in the space
-of positions. With the direction d = dF / max|dF|, so that no atom moves farther than h, a central difference has it:
+of positions. For any large number k, a difference quotient has it,
 
-    dW  =  ( dE/2 - max|dF|/2h ) ∂E/∂W(r + h d)  +  ( dE/2 + max|dF|/2h ) ∂E/∂W(r - h d)  +  O(h²).
+    dF · ∂/∂r (∂E/∂W)  =  k ( ∂E/∂W(r + dF/k) - ∂E/∂W(r) )  +  O(1/k),
 
-So a step takes three passes: one for E and F, which needs no gradient by the weights, and two of displaced molecules,
-which need none by the positions.
+and with k = K - dE, which is another for every molecule while K is the same for all of them,
+
+    dW  =  K ∂E/∂W(r) - (K - dE) ∂E/∂W(r + dF / (K - dE)).
+
+So a step takes two passes. The first, which gives E and F, gives ∂E/∂W(r) as well, since its weight K does not ask what
+E and F are. The second is of displaced molecules. The sign of K is that of the displacement, and of the error.
 """
 
 from cormorant_np.backend import get_array_module
 from cormorant_np.data import Batch
 
-STEP = 1e-3
-"""h in Å. In float32 the gradient is then good to some 2e-4, see docs/derivations/forces.md."""
 
-
-def displace(batch, d_energy, d_forces, step=STEP):
-    """The displaced molecules, and the derivative of the loss by each of their energies.
-
-    Where a molecule's dF is zero, it is not moved, and both of its copies count half of dE.
+def displace(batch, d_energy, d_forces, side=1, step=None):
+    """The displaced molecules, and the derivatives by their energies and by those of the molecules as they are.
 
     Parameters
     ----------
     batch : Batch of B molecules
     d_energy : (B,) real, dE
     d_forces : (B, N, 3) real, dF
-    step : h, in Å
+    side : 1 or -1, the sign of K
+    step : h, in Å, farther than which no atom moves along an axis; by default, √ε for floats that differ by ε near 1
 
     Returns
     -------
-    Batch of 2B molecules, at r + h d and then at r - h d
-    d_energies : (2B,) real
+    Batch of B molecules, at r + dF / (K - dE)
+    d_energies : (B,) real, dE - K
+    K : 0-d real
     """
     xp = get_array_module(d_forces)
-    largest = xp.abs(d_forces).max(axis=(1, 2))
-    move = step * d_forces / xp.where(largest > 0, largest, 1)[:, None, None]  # (B, N, 3)
-    positions = xp.concatenate([batch.positions + move, batch.positions - move])
-    slope = largest / (2 * step)
-    d_energies = xp.concatenate([d_energy / 2 - slope, d_energy / 2 + slope])
-    return Batch(xp.concatenate([batch.charges, batch.charges]), positions), d_energies
+    if step is None:
+        step = xp.finfo(d_forces.dtype).eps ** 0.5
+    k = side * (xp.abs(d_forces).max() / step + xp.abs(d_energy).max())
+    d_energies = d_energy - k
+    moves = d_forces / xp.where(d_energies == 0, 1, -d_energies)[:, None, None]  # (B, N, 3)
+    return Batch(batch.charges, batch.positions + moves), d_energies, k

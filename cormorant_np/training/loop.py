@@ -165,8 +165,9 @@ def train_step(state, indices, problem, settings, pool):
     batch, targets = minibatch(problem, indices)
     if settings.mirror:
         batch, targets = mirrored(batch, targets, np.random.default_rng([settings.seed, done]))
+    side = 1 - 2 * (done % 2)  # the errors of the two sides cancel from step to step
     _, gradient, energies, forces = loss_and_gradient(
-        state.vector, batch, targets, problem.config, pool, settings.force_weight
+        state.vector, batch, targets, problem.config, pool, settings.force_weight, side
     )
     lr = learning_rate(settings, done, settings.epochs * steps_of_epoch(problem, settings))
     vector, optimizer = amsgrad_step(state.vector, gradient, state.optimizer, lr, adam=settings.optimizer == "adam")

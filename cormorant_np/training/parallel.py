@@ -28,6 +28,7 @@ from cormorant_np import model
 from cormorant_np.backend import device_of, get_array_module, processes_for
 from cormorant_np.data.batch import take
 from cormorant_np.errors import UserError
+from cormorant_np.network.arrangement import arrange_forward
 from cormorant_np.network.parameters import flatten, layout, unflatten
 from cormorant_np.training import mpi
 from cormorant_np.training.forces import displace
@@ -268,7 +269,7 @@ def _slices(length, number):
     return [slice(start, stop) for start, stop in pairwise(edges)]
 
 
-def loss_and_gradient(vector, batch, targets, config, pool, force_weight=0.0):
+def loss_and_gradient(vector, batch, targets, config, pool, force_weight=0.0, side=1):
     """The loss of a batch (see `loss`), its gradient, and the predictions.
 
     Parameters
@@ -277,6 +278,7 @@ def loss_and_gradient(vector, batch, targets, config, pool, force_weight=0.0):
     batch : Batch
     targets : Targets, with forces if `force_weight` is not zero
     pool : Workers
+    side : 1 or -1, on which the molecules are displaced for the gradient by forces, see `forces`
 
     Returns
     -------
@@ -289,16 +291,16 @@ def loss_and_gradient(vector, batch, targets, config, pool, force_weight=0.0):
     tasks = []
     for share in shares(batch, pool.number):
         forces = targets.forces[share] if force_weight else None
-        tasks.append((vector, take(batch, share), targets.energies[share], forces, counts, config))
+        tasks.append((vector, take(batch, share), targets.energies[share], forces, counts, side, config))
     return pool.run(_share_of_gradient, tasks, _sums_and_predictions)
 
 
-def _share_of_gradient(vector, batch, energies, forces, counts, config):
+def _share_of_gradient(vector, batch, energies, forces, counts, side, config):
     """One worker's part of the loss, of the gradient, and of the predictions."""
     params = unflatten(vector, layout(config))
     if forces is None:
         return _gradient_by_energies(params, batch, energies, counts[0], config)
-    return _gradient_by_forces(params, batch, energies, forces, counts, config)
+    return _gradient_by_forces(params, batch, energies, forces, counts, side, config)
 
 
 def _sums_and_predictions(first, second):
@@ -309,9 +311,9 @@ def _sums_and_predictions(first, second):
 
 def _gradient_by_energies(params, batch, targets, count, config):
     """Chunk after chunk, forward and backward."""
-    loss, gradient, energies = 0, 0, []
+    loss, gradient, energies, weights = 0, 0, [], arrange_forward(params, config)
     for chunk in chunks(batch):
-        energy, cache = model.forward(params, take(batch, chunk), config)
+        energy, cache = model.forward(params, take(batch, chunk), config, weights)
         chunk_loss, loss_cache = mean_squared_error_forward(energy, targets[chunk], count)
         grads, _ = model.backward(mean_squared_error_backward(1, loss_cache), cache, by_positions=False)
         loss, gradient = loss + chunk_loss, gradient + flatten(grads)
@@ -319,19 +321,24 @@ def _gradient_by_energies(params, batch, targets, count, config):
     return loss, gradient, get_array_module(targets).concatenate(energies), None
 
 
-def _gradient_by_forces(params, batch, target_energies, target_forces, counts, config):
-    """Energies and forces of all chunks; then forward and backward of the displaced molecules, see `forces`."""
-    energies, forces = _share_of_forces(params, batch, config)
-    energy_loss, energy_cache = mean_squared_error_forward(energies, target_energies, counts[0])
-    force_loss, force_cache = mean_squared_error_forward(forces, target_forces, counts[1])
-    d_energy, d_forces = (mean_squared_error_backward(1, cache) for cache in (energy_cache, force_cache))
-    displaced, d_energies = displace(batch, d_energy, d_forces)
-    gradient = 0
-    for chunk in chunks(displaced):
-        _, cache = model.forward(params, take(displaced, chunk), config)
-        grads, _ = model.backward(d_energies[chunk], cache, by_positions=False)
-        gradient = gradient + flatten(grads)
-    return energy_loss + force_loss, gradient, energies, forces
+def _gradient_by_forces(params, batch, target_energies, target_forces, counts, side, config):
+    """Chunk after chunk, forward and backward, and the same for the displaced molecules, see `forces`."""
+    loss, gradient, energies, forces, weights = 0, 0, [], [], arrange_forward(params, config)
+    for chunk in chunks(batch):
+        molecules = take(batch, chunk)
+        energy, cache = model.forward(params, molecules, config, weights)
+        grads, d_positions = model.backward(get_array_module(energy).ones_like(energy), cache)
+        energy_loss, energy_cache = mean_squared_error_forward(energy, target_energies[chunk], counts[0])
+        force_loss, force_cache = mean_squared_error_forward(-d_positions, target_forces[chunk], counts[1])
+        d_energy, d_forces = (mean_squared_error_backward(1, cache) for cache in (energy_cache, force_cache))
+        displaced, d_energies, k = displace(molecules, d_energy, d_forces, side)
+        _, cache = model.forward(params, displaced, config, weights)
+        displaced_grads, _ = model.backward(d_energies, cache, by_positions=False)
+        loss = loss + energy_loss + force_loss
+        gradient = gradient + k * flatten(grads) + flatten(displaced_grads)
+        energies.append(energy)
+        forces.append(-d_positions)
+    return loss, gradient, *map(get_array_module(batch.positions).concatenate, (energies, forces))
 
 
 def predict(params, batch, config, pool):
@@ -350,11 +357,14 @@ def _predictions(function, params, batch, config, pool):
 
 
 def _share_of_energies(params, batch, config):
-    return _concatenated([model.forward(params, take(batch, chunk), config)[:1] for chunk in chunks(batch)])
+    weights = arrange_forward(params, config)
+    return _concatenated([model.forward(params, take(batch, chunk), config, weights)[:1] for chunk in chunks(batch)])
 
 
 def _share_of_forces(params, batch, config):
-    return _concatenated([model.energy_and_forces(params, take(batch, chunk), config) for chunk in chunks(batch)])
+    weights = arrange_forward(params, config)
+    parts = [model.energy_and_forces(params, take(batch, chunk), config, weights) for chunk in chunks(batch)]
+    return _concatenated(parts)
 
 
 def _joined(first, second):
