@@ -12,9 +12,6 @@ from pathlib import Path
 
 DOCS = Path(__file__).resolve().parent
 ROOT = DOCS.parent
-sys.path[:0] = [str(ROOT), str(DOCS)]
-
-from reference_pages import docstring_as_rst, link_names, link_names_in_code, write_reference_pages  # noqa: E402
 
 project = "Cormorant in NumPy"
 author = ""
@@ -83,13 +80,16 @@ def write_code_page(page, path):
 
 
 def setup(app):
+    sys.path[:0] = [str(ROOT), str(DOCS)]
+    import reference_pages
+
     copy_notebooks()
     write_code_pages()
-    write_reference_pages(DOCS / "api", ROOT)
+    reference_pages.write_all(DOCS / "api", ROOT)
     app.connect("source-read", redirect_page)
-    app.connect("autodoc-process-docstring", docstring_as_rst)
-    app.connect("doctree-resolved", link_names)
-    app.connect("html-page-context", link_names_in_code)
+    app.connect("autodoc-process-docstring", reference_pages.docstring_as_rst)
+    app.connect("doctree-resolved", reference_pages.link_names)
+    app.connect("html-page-context", reference_pages.link_names_in_code)
     app.connect("build-finished", finish)
 
 

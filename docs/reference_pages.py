@@ -21,7 +21,7 @@ WORD, DOT = r'<span class="(?:n|nn|nc|nf)">[\w.]+</span>', r'<span class="o">\.<
 IN_CODE = re.compile(f"{WORD}(?:{DOT}{WORD})*")
 
 
-def write_reference_pages(folder, root):
+def write_all(folder, root):
     """folder/NAME.md for every module NAME of the package, and folder/modules.txt, which lists them room by room.
 
     These pages are in no table of contents: every page of the site repeats it, and would be twice as long.
@@ -33,14 +33,14 @@ def write_reference_pages(folder, root):
         listing += [f"## {heading}", "", "| module | what it is |", "|---|---|"]
         for path in sorted((root / PACKAGE / room).glob("[!_]*.py")):
             name = f"{room}.{path.stem}".lstrip(".")
-            write_reference_page(folder / f"{name}.md", name)
+            write_page(folder / f"{name}.md", name)
             summary = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))).split("\n\n")[0]
             listing.append(f"| [{name}](/api/{name}.md) | " + " ".join(summary.split()) + " |")
         listing.append("")
     (folder / "modules.txt").write_text("\n".join(listing), encoding="utf-8")
 
 
-def write_reference_page(page, name):
+def write_page(page, name):
     source = f"{PACKAGE}/{name.replace('.', '/')}"
     module = f"```{{eval-rst}}\n.. automodule:: {PACKAGE}.{name}\n   :members:\n   :undoc-members:\n```\n"
     text = f"---\norphan: true\n---\n# {name}\n\nIts code is in [{source}.py](../code/{source}.md).\n\n{module}"
