@@ -22,7 +22,7 @@ from cormorant_np.training.settings import DEFAULTS, FORCES, PAPER, SIZES, new_s
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"
-GENERATED = [DOCS / "code", DOCS / "notebooks"]
+GENERATED = [DOCS / "api", DOCS / "code", DOCS / "notebooks"]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 PAGES = [p for p in [ROOT / "README.md", *sorted(DOCS.rglob("*.md"))] if not set(GENERATED) & set(p.parents)]
 BLOCK = re.compile(r"^```(.*?)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
@@ -55,7 +55,7 @@ def broken_links(page):
             continue
         path, _, anchor = target.partition("#")
         aim = (page.parent / path).resolve() if path else page
-        if not aim.exists() or (anchor and aim.suffix == ".md" and anchor not in anchors(aim)):
+        if not aim.exists() or (anchor and aim.suffix in (".md", ".ipynb") and anchor not in anchors(aim)):
             yield target
 
 
@@ -211,6 +211,14 @@ def test_every_name_in_the_glossary_exists():
     assert exists("network.radial.mask_forward(cutoff)") and not exists("network.radial.mask_forward(colour)")
 
 
+def test_every_symbol_of_the_glossary_leads_to_its_notebook():
+    text = (DOCS / "glossary.md").read_text(encoding="utf-8")
+    rows = [row for row in text.splitlines() if row.startswith("| ") and "name in the code" not in row]
+    assert [
+        row for row in rows if not re.search(r"\| \[\d\d\]\(\.\./notebooks/\d\d_\w+\.ipynb(#[\w-]+)?\) \|", row)
+    ] == []
+
+
 def test_table_1_is_in_the_glossary_completely():
     """Each symbol of Table 1 as the glossary writes it."""
     text = (DOCS / "glossary.md").read_text(encoding="utf-8")
@@ -240,3 +248,4 @@ def test_links_of_pages_and_notebooks_lead_to_pages_of_the_site():
     assert redirect("[a](../notebooks/05_radial.ipynb)") == "[a](/notebooks/05_radial.ipynb)"
     assert redirect("[a](../docs/data.md#qm9)") == "[a](/data.md#qm9)"
     assert redirect("[a](data.md)") == "[a](data.md)"
+    assert redirect('<iframe src="static/a.html">') == '<iframe src="_static/a.html">'

@@ -25,11 +25,11 @@ def never_fails(plot):
     return safely
 
 
-def _figure(num_axes=1, size=(6, 4)):
+def _figure(columns=1, rows=1, size=(6, 4)):
     from matplotlib.figure import Figure  # takes time to import, and needs no window
 
     figure = Figure(figsize=size, layout="constrained")
-    return figure, figure.subplots(1, num_axes)
+    return figure, figure.subplots(rows, columns)
 
 
 def _plain_log_ticks(axis):
@@ -151,8 +151,11 @@ def plot_scaling(results):
     ----------
     results : dict, name → list of (value, milliseconds)
     """
-    figure, all_axes = _figure(len(results), size=(3 * len(results), 3))
-    for axes, (name, points) in zip(all_axes, results.items(), strict=True):
+    rows = -(-len(results) // 2)
+    figure, all_axes = _figure(2, rows, size=(8, 3 * rows))
+    for axes in all_axes.flat[len(results) :]:
+        axes.remove()
+    for axes, (name, points) in zip(all_axes.flat, results.items(), strict=False):
         values, times = np.array(points, dtype=float).T
         half = len(values) // 2
         exponent = np.polyfit(np.log(values[half:]), np.log(times[half:]), 1)[0]

@@ -5,3 +5,10 @@ document.addEventListener("DOMContentLoaded", () => {
     span.replaceChildren(...parts.flatMap((part) => [part, document.createElement("wbr")]));
   }
 });
+
+// Marks pictures of panels side by side: on a phone they keep their size, and scroll.
+addEventListener("load", () => {
+  for (const picture of document.querySelectorAll("article img:not(.network)")) {
+    if (picture.naturalWidth > 1.55 * picture.naturalHeight) picture.classList.add("wide");
+  }
+});
