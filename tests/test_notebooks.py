@@ -69,15 +69,15 @@ def solutions(notebook):
     return [block for block in blocks if re.search(r"^check_\w+\(", block, re.MULTILINE)]
 
 
-SLIPS = [r"\.conj\(\)", r"\.real\b", r"(?<=[ (=])-(?=\w)", r"\b2 \* "]
-"""What one forgets in a backward function: a conjugate, a real part, a minus, a factor."""
+SLIPS = [r"\.conj\(\)", r"\.real\b", r"(?<=[ (=])-(?=\w)", r"\b2 \* ", r" [-+] \w+ @ \w+| \+ .*$"]
+"""What one forgets in a backward function: a conjugate, a real part, a minus, a factor, a term."""
 
 
 def with_a_slip(solution):
     """A solution that asks the checker of a backward function, with each slip that there can be, one at a time."""
     if not re.search(r"^check_\w+_backward\(", solution, re.MULTILINE):
         return []
-    places = [match.span() for slip in SLIPS for match in re.finditer(slip, solution)]
+    places = [match.span() for slip in SLIPS for match in re.finditer(slip, solution, re.MULTILINE)]
     return [solution[:start] + solution[end:] for start, end in places]
 
 
