@@ -155,15 +155,15 @@ plt.show()
 #
 # ## The map
 #
-# Here is one layer, forward from top to bottom. At every arrow stands, in orange, the gradient that comes back along it.
-# Whoever is read in several places, as $F^s$ is, gets several gradients, and their *sum* is its gradient.
+# Here is one layer, forward from top to bottom. At every arrow stands, in orange, the gradient that comes back along
+# it. Whoever is read in several places, as $F^s$ is, gets several gradients, and their *sum* is its gradient.
 
 # %% tags=["hide-input"]
 figure, ax = plt.subplots(figsize=(4.7, 7.0))
 OPERATION, VALUE, WEIGHT = "#d7e7f5", "white", "#dcefe3"
 PLACES = {  # x, y, text, colour
     "r": (5.9, 15.3, "positions  $\\mathbf{r}$", VALUE),
-    "radial": (4.3, 13.0, "radial functions,\nmask", OPERATION),
+    "radial": (4.0, 13.0, "radial functions,\nmask", OPERATION),
     "harmonics": (8.2, 13.0, "harmonics", OPERATION),
     "kappa": (0.8, 13.0, "$\\kappa, \\phi$\n$r_c, w$", WEIGHT),
     "g": (0.9, 11.1, "$g^s$", VALUE),
@@ -208,7 +208,7 @@ for start, end, gradient, where, above in ARROWS:
         "patchA": boxes[start],
         "patchB": boxes[end],
         "shrinkA": 0,
-        "shrinkB": 0,
+        "shrinkB": 3,
     }
     ax.annotate("", (u, v), (x, y), arrowprops=style, zorder=1)
     background = {"boxstyle": "round,pad=0.1", "facecolor": "white", "edgecolor": "none"}
@@ -480,22 +480,24 @@ for k in range(5):
 # ## The whole way back
 #
 # `plain.layer_backward` strings these steps together, and `plain.backward` does so for all layers. What is left for
-# them is to know who has several readers. $F^s$ is read by the edge network, by the vertex network (three times), and by
-# the invariants of the layer that made it; $g^{s+1}$ has two readers; harmonics and distances are read by every layer.
-# Each is one visible sum in the code.
+# them is to know who has several readers. $F^s$ is read by the edge network, by the vertex network (three times), and
+# by the invariants of the layer that made it; $g^{s+1}$ has two readers; harmonics and distances are read by every
+# layer. Each is one visible sum in the code.
 #
 # | comes back | formula | in `plain.py` |
 # |---|---|---|
 # | $dA$, $dx_i$ | $\sum_i x_i\, dE$, $\;A\, dE$ | `output_backward` |
 # | $dF^{s+1}$ | $2\, \overline{\tilde F_m}\,(1+i)\, d\xi_1 + 2 F_m\, d\xi_2$, and $d\xi_0$ | `invariants_backward` |
 # | $dW^{\rm vertex}$, $dZ$ | $\sum_m dF_m\, Z_m^\dagger$, $\;W^\dagger dF$ | `vertex_network_backward` |
-# | $dG$, $dF^s$ | $\sum \langle\cdot\rangle\, \overline{F}\, dZ$, $\;\sum \langle\cdot\rangle\, \overline{G}\, dZ$ | `cg_product_backward` |
+# | $dG$, $dF^s$ | $\sum c\, \overline{F}\, dZ$, $\;\sum c\, \overline{G}\, dZ$ | `cg_product_backward` |
 # | $dg^{s+1}$, $dY$ | $\sum_m \overline{Y}\, dG$, $\;\sum_c \overline{g}\, dG$ | `edge_to_vertex_backward` |
 # | $d\mu$, $de$ | $\mathrm{Re}(\bar e\, dg)$, $\;\mu\, dg$ | `edge_network_backward` |
 # | $dW^{\rm edge}$, $dg^s \oplus dd \oplus d\eta$ | $de\, x^\dagger$, $\;W^\dagger de$ | `edge_network_backward` |
 # | $dF^s$ again | $\sum_j \overline{\tilde F_j}\,(dd_{ij} + dd_{ji})$ | `dot_backward` |
 # | $d\kappa, d\phi, dr_c, dw, dr$ | real calculus | `radial_backward`, `mask_backward` |
 # | $d\mathbf r$ | across $\mathbf r$ from $Y$, along it from $r$ | `geometry_backward` |
+#
+# ($c$ are the Clebsch-Gordan coefficients, $e$ is an edge before the mask, $x$ what is concatenated in (S2).)
 #
 # Now the check, for every array of parameters of a small network and for the positions. It knows nothing of the layers
 # between: it varies one array and looks at the energy.
