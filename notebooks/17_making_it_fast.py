@@ -429,7 +429,8 @@ plt.show()
 #
 # Two threads of one Python process would wait for each other at every one of some thousand short operations. So each
 # core has a process of its own (`parallel.workers`), which gets a share of the batch and cuts it into chunks. Energies
-# of 50 ethanols, by one process and by two:
+# of 50 ethanols, by one process and by two. (Where other
+# programs keep the cores busy there is little to gain.)
 
 # %% tags=["machine"]
 many = data.make_batch(ethanol.charges[:50], ethanol.positions[:50], config)
