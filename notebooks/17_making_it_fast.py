@@ -58,12 +58,12 @@ def compare(step, before, after, rounds=12):
 # %% [markdown]
 # ## How much is it in all?
 #
-# Energies and gradients of the paper's network for four molecules, by both, in 64-bit floats:
+# Energies and gradients of the paper's network for two molecules, by both, in 64-bit floats:
 
 # %% tags=["machine"]
 config, ethanol = Config.md17(), data.load("sample")
 params = model.init_params(config, rng, np.float64)
-batch = data.make_batch(ethanol.charges[:4], ethanol.positions[:4], config, np.float64)
+batch = data.make_batch(ethanol.charges[:2], ethanol.positions[:2], config, np.float64)
 
 
 def by_plain():
@@ -76,7 +76,7 @@ def by_plain():
 
 def by_model():
     energy, cache = model.forward(params, batch, config)
-    return energy, model.backward(np.ones(4), cache)[1]
+    return energy, model.backward(np.ones(2), cache)[1]
 
 
 for slow, fast in zip(by_plain(), by_model(), strict=True):
@@ -407,7 +407,7 @@ def in_chunks(size):
         model.backward(np.ones_like(energy), cache, by_positions=False)
 
 
-chunk_sizes, best = [1, 2, 4, 8, 13, 25], []
+chunk_sizes, best = [1, 2, 5, 9, 25], []
 with parallel.workers(1):  # one BLAS thread, and memory is kept
     for size in chunk_sizes:
         seconds = []
@@ -429,11 +429,11 @@ plt.show()
 #
 # Two threads of one Python process would wait for each other at every one of some thousand short operations. So each
 # core has a process of its own (`parallel.workers`), which gets a share of the batch and cuts it into chunks. Energies
-# of 50 ethanols, by one process and by two. (Where other
+# of 25 ethanols, by one process and by two. (Where other
 # programs keep the cores busy there is little to gain.)
 
 # %% tags=["machine"]
-many = data.make_batch(ethanol.charges[:50], ethanol.positions[:50], config)
+many = data.make_batch(ethanol.charges[:25], ethanol.positions[:25], config)
 with parallel.workers(1) as one, parallel.workers(2) as two:
     energies = [parallel.predict(single, many, config, pool) for pool in (one, two)]
     np.testing.assert_allclose(*energies, rtol=1e-4)
@@ -504,7 +504,7 @@ plt.show()
 #
 # <details><summary>Solution</summary>
 #
-# Change `[:4]` and `np.ones(4)`. For one molecule most of the time is that of Python's calls.
+# Change `[:2]` and `np.ones(2)`. For one molecule most of the time is that of Python's calls.
 #
 # </details>
 
