@@ -8,6 +8,8 @@ import unicodedata
 import matplotlib.pyplot as plt
 import numpy as np
 
+from cormorant_np.spherical_harmonics import complex_sh, real_from_complex
+
 COLOURS = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#444444"]
 """Okabe and Ito's colours, which colour-blind readers can tell apart."""
 
@@ -88,6 +90,12 @@ def draw_molecule(ax, charges, positions, labels=True, arrows=None, arrow_scale=
     ax.set_box_aspect((1, 1, 1), zoom=1.35)
 
 
+def arrows(f):
+    """Real parts of ℓ = 1 components, (3, ...) complex, as arrows (..., 3) in x, y, z: what turns like the molecule."""
+    y, z, x = np.tensordot(real_from_complex(1), f, axes=1).real
+    return np.stack([x, y, z], axis=-1)
+
+
 def sphere(num_theta=41, num_phi=61):
     """Polar and azimuthal angles of a grid on the sphere, and its unit vectors (num_theta, num_phi, 3)."""
     theta, phi = np.meshgrid(np.linspace(0, np.pi, num_theta), np.linspace(0, 2 * np.pi, num_phi), indexing="ij")
@@ -103,6 +111,29 @@ def draw_spherical_function(ax, values, colours, cmap, limits, reach=0.95):
     ax.plot_surface(x, y, z, facecolors=shade, rstride=1, cstride=1, linewidth=0, antialiased=False, shade=False)
     ax.set(xlim=(-reach, reach), ylim=(-reach, reach), zlim=(-reach, reach))
     ax.set_box_aspect((1, 1, 1), zoom=1.5)
+
+
+def what_an_atom_sees(towards, l_max):
+    """What the sum of its neighbours' harmonics tells an atom about where they are, in the directions û of `sphere()`.
+
+    f(û) = Σ_ℓ≤L (2ℓ+1) Σ_j Σ_m Y_ℓm(r̂_j) conj(Y_ℓm(û)) for neighbours at `towards`, (number, 3); not in the supplement.
+    """
+    seen = complex_sh(towards, l_max).sum(axis=1)
+    weights = np.repeat(2 * np.arange(l_max + 1) + 1, 2 * np.arange(l_max + 1) + 1)
+    return np.tensordot(weights * seen, complex_sh(sphere()[2], l_max).conj(), axes=1).real
+
+
+def draw_what_an_atom_sees(charges, positions, atom, neighbours, l_maxes=(1, 3, 6)):
+    """An atom with its neighbours, and beside it what it sees of them with several L, where that is positive."""
+    axes = axes_3d(1 + len(l_maxes), size=2.4)
+    shown = [atom, *neighbours]
+    draw_molecule(axes[0], charges[shown], positions[shown], reach=1.6)
+    for ax, l_max in zip(axes[1:], l_maxes, strict=True):
+        f = np.maximum(what_an_atom_sees(positions[neighbours] - positions[atom], l_max), 0)
+        f = 0.9 * f / f.max()
+        draw_spherical_function(ax, f, f, "viridis", (0, 1))
+        ax.set_title(f"seen with L = {l_max}")
+    return axes
 
 
 def print_table(rows, header):

@@ -17,7 +17,16 @@ from cormorant_np.network.output_network import (
 from cormorant_np.network.parameters import init_params, layout, num_parameters
 from cormorant_np.network.vertex_network import vertex_network_backward, vertex_network_forward
 
-__all__ = ["backward", "energy_and_forces", "features", "forward", "init_params", "num_parameters", "relu_sides"]
+__all__ = [
+    "arrange_forward",
+    "backward",
+    "energy_and_forces",
+    "features",
+    "forward",
+    "init_params",
+    "num_parameters",
+    "relu_sides",
+]
 
 
 class Cache(NamedTuple):

@@ -28,6 +28,16 @@ def wigner_d(rotation, l):
     return c.T @ np.kron(wigner_d(rotation, l - 1), d1) @ c
 
 
+def angular_momentum(l):
+    """J_x, J_y and J_z, (3, 2ℓ+1, 2ℓ+1), with D^ℓ(R) = exp(-iω n·J) for the rotation by ω about the unit vector n.
+
+    J_z |m⟩ = m |m⟩ and J_± |m⟩ = sqrt(ℓ(ℓ+1) - m(m±1)) |m±1⟩, J_± = J_x ± i J_y; not in the supplement.
+    """
+    m = np.arange(-l, l)
+    raising = np.diag(np.sqrt(l * (l + 1) - m * (m + 1)), -1)
+    return np.array([(raising + raising.T) / 2, (raising - raising.T) / 2j, np.diag(np.arange(-l, l + 1))])
+
+
 def rotate(features, rotation):
     """D(R) F: turns every ℓ block of an SO(3)-vector F of shape ((L+1)², ...)."""
     rotated = np.empty_like(features)

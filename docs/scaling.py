@@ -68,7 +68,7 @@ def constants():
     energies = np.zeros(len(charges), np.float32)
 
     def gradient(share):
-        parallel._share_of_gradient(vector, take(batch, slice(share)), energies[:share], None, (BATCH,), config)
+        parallel._share_of_gradient(vector, take(batch, slice(share)), energies[:share], None, (BATCH,), 1, config)
 
     def share_out():
         """Of a thousand shares: cut one out, pickle it, and read it."""

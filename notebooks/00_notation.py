@@ -19,11 +19,11 @@
 # %% tags=["hide-input"]
 import matplotlib.pyplot as plt
 import numpy as np
+from IPython.display import HTML, display
 from scipy.spatial.transform import Rotation
 
-from cormorant_np import data, plain
-from cormorant_np.drawing import axes_3d, draw_molecule, draw_spherical_function, sphere
-from cormorant_np.spherical_harmonics import complex_sh
+from cormorant_np import data, moving, plain
+from cormorant_np.drawing import draw_molecule, draw_what_an_atom_sees
 from cormorant_np.training.prediction import find_run, load_network
 
 # %%
@@ -52,6 +52,7 @@ print(f"predicted {predict(positions):.2f} kcal/mol, true {ethanol.energies[fram
 # Now turn the molecule about some axis. Beside it stands a model that knows nothing of rotations: a polynomial of
 # second degree in the coordinates, fitted to the same 3500 frames by least squares.
 
+
 # %%
 def coordinates(positions):
     """1, all coordinates, and all products of two of them; (frames, 406)."""
@@ -60,10 +61,14 @@ def coordinates(positions):
     return np.concatenate([np.ones((len(x), 1)), x, x[:, i] * x[:, j]], axis=1)
 
 
+def fit(positions, targets, ridge=1e-3):
+    """The coefficients with which `coordinates` come closest to the targets, (frames,) or (frames, targets)."""
+    inputs = coordinates(positions)
+    return np.linalg.solve(inputs.T @ inputs + ridge * np.eye(inputs.shape[1]), inputs.T @ targets)
+
+
 train = splits["train"]
-inputs = coordinates(ethanol.positions[train])
-targets = inputs.T @ (ethanol.energies[train] - network.mean)
-fitted = np.linalg.solve(inputs.T @ inputs + 1e-3 * np.eye(inputs.shape[1]), targets)
+fitted = fit(ethanol.positions[train], ethanol.energies[train] - network.mean)
 
 angles = np.arange(0, 361, 10)
 turned = [positions @ Rotation.from_rotvec(np.radians(a) * np.array([2, -1, 2]) / 3).as_matrix().T for a in angles]
@@ -92,6 +97,66 @@ plt.show()
 # answer for every direction from which one looks at the same molecule, although the training frames point in all
 # directions.
 #
+# ## See it turn
+#
+# A force says where an atom is pulled. It is an arrow, so it has to turn when the molecule turns. Cormorant's forces
+# are the slopes of its energy (notebook 14), and `backward` gives them. For the polynomial we make it easy: it may
+# learn the 27 components of the forces directly, and all frames are first turned so that they lie like ours. No
+# direction is asked of it but the one that it has seen. (How to lay one molecule best upon another is a singular value
+# decomposition, `lie_like`; nothing else depends on it.) Then both are asked for the turned molecule, in 36
+# orientations.
+
+
+# %%
+def forces(positions):
+    _, cache = plain.forward(network.params, charges, positions, network.config)
+    return -plain.backward(network.scale, cache)[1]
+
+
+def lie_like(model, positions):
+    """Rotations, (frames, 3, 3), that bring `positions @ rotation` as close to the positions of a model as can be."""
+    u, _, v = np.linalg.svd((positions - positions.mean(axis=1, keepdims=True)).transpose(0, 2, 1) @ model)
+    u[:, :, 2] *= np.linalg.det(u @ v)[:, None]
+    return u @ v
+
+
+ours = moving.upright(positions)
+lying = lie_like(ours, ethanol.positions)
+lying_forces = (ethanol.forces @ lying)[train].reshape(len(train), -1)
+fitted_forces = fit((ethanol.positions @ lying)[train], lying_forces, ridge=0.3)
+
+turns = moving.rotations(36).transpose(0, 2, 1)  # positions and forces are rows: r @ turn is R r
+true = ethanol.forces[frame] @ lying[frame] @ turns
+arrows = np.array([forces(ours @ turn) for turn in turns])
+other_arrows = (coordinates(ours @ turns) @ fitted_forces).reshape(-1, 9, 3)
+assert abs(arrows - arrows[0] @ turns).max() < 1e-9
+print(f"mean size of a component of the true forces: {abs(true[0]).mean():.1f} kcal/mol/Å")
+
+
+# %% tags=["hide-input"]
+def panel(title, found):
+    errors = abs(found - true).mean(axis=(1, 2))
+    changes = abs(found - found[0] @ turns).max(axis=(1, 2))
+    numbers = {
+        "mean error": [f"{error:.1f}" for error in errors],
+        "|F(Rr) − R F(r)|": [f"{change:.0f}" if change > 1 else f"{change:.0g}" for change in changes],
+    }
+    return moving.Panel(title, {"forces": found}, numbers)
+
+
+both = [panel("Cormorant", arrows), panel("polynomial", other_arrows)]
+caption = """Drag to turn, or use the sliders. Every ten degrees Python has asked both models for the forces on
+the turned molecule; the browser draws them, and fills in between. Very long arrows are cut. The mean error of a
+component and the largest component of F(Rr) − R F(r) are in kcal/mol/Å."""
+label = "an ethanol molecule with the predicted force at every atom as an arrow"
+display(HTML(moving.molecule(charges, ours, both, caption, label)))
+
+# %% [markdown]
+# In the one direction that it knows, at 0°, the polynomial is a poor model, but a model: it has not understood the O–H
+# bond, most other arrows are about right, and its error is less than half of a component's mean size. Twenty degrees
+# away the error is larger than the forces, and a quarter turn away it is absurd. Cormorant has learned from the same
+# frames. Its arrows turn along because they cannot do otherwise.
+#
 # ## What an atom sees
 #
 # How can a network know directions and yet not depend on them? An atom describes where its neighbours are by
@@ -100,17 +165,7 @@ plt.show()
 # formula):
 
 # %% tags=["hide-input"]
-neighbours = [1, 6, 7, 8]  # of atom 0, a carbon
-towards = positions[neighbours] - positions[0]
-axes = axes_3d(4, size=2.4)
-draw_molecule(axes[0], charges[[0, *neighbours]], positions[[0, *neighbours]], reach=1.6)
-for ax, l_max in zip(axes[1:], (1, 3, 6), strict=True):
-    seen, grid = complex_sh(towards, l_max).sum(axis=1), complex_sh(sphere()[2], l_max).conj()
-    weights = np.concatenate([np.full(2 * l + 1, 2 * l + 1) for l in range(l_max + 1)])
-    f = np.tensordot(weights * seen, grid, axes=1).real
-    f = 0.9 * np.maximum(f, 0) / f.max()
-    draw_spherical_function(ax, f, f, "viridis", (0, 1))
-    ax.set_title(f"L = {l_max}")
+draw_what_an_atom_sees(charges, positions, atom=0, neighbours=[1, 6, 7, 8])
 plt.show()
 
 # %% [markdown]
@@ -227,14 +282,62 @@ print("activations after the first layer:", *(f"ℓ = {l}: {f.shape}" for l, f i
 # from cormorant_np.rotation import random_rotation
 # rng = np.random.default_rng(0)
 # shown = np.concatenate([ethanol.positions[train] @ random_rotation(rng).T for _ in range(4)])
-# inputs = coordinates(shown)
-# targets = inputs.T @ np.tile(ethanol.energies[train] - network.mean, 4)
-# fitted = np.linalg.solve(inputs.T @ inputs + 1e-3 * np.eye(inputs.shape[1]), targets)
+# fitted = fit(shown, np.tile(ethanol.energies[train] - network.mean, 4))
 # print(np.ptp(coordinates(np.array(turned)) @ fitted))
 # ```
 #
 # No. It swings by 1.0 kcal/mol, where it was 0.9 before. The molecule has turned while it was simulated, so that the
 # frames pointed in all directions already. What is missing is not more of them but a model that needs none.
+#
+# </details>
+#
+# **4.** *Code.* Give the polynomial better inputs: write `invariants(positions)`, (frames, 9, 3) → (frames, numbers),
+# which does not change when a frame is turned or moved, but when it is deformed. Check it with the cell below. Then
+# fit the energies as before. Is the line flat, is the model better, and what can it never say?
+
+
+# %% tags=["hide-input"]
+def check_invariants(invariants):
+    some, rng = ethanol.positions[:20], np.random.default_rng(0)
+    found = invariants(some)
+    assert found.shape[0] == 20 and found.ndim == 2, "The shape must be (frames, numbers)."
+    turned = invariants(some @ Rotation.random(rng=rng).as_matrix().T + rng.standard_normal(3))
+    np.testing.assert_allclose(turned, found, atol=1e-8, err_msg="It changes when the molecule turns or moves.")
+    stretched = invariants(some * 1.01)
+    assert np.all(abs(stretched - found).max(axis=1) > 1e-3), "It does not notice when the molecule is deformed."
+    print("invariant")
+
+
+# %% [markdown]
+# <details><summary>Solution</summary>
+#
+# ```python
+# i, j = np.triu_indices(9, 1)
+#
+#
+# def invariants(positions):
+#     return 1 / np.linalg.norm(positions[:, i] - positions[:, j], axis=-1)
+#
+#
+# check_invariants(invariants)
+#
+#
+# def quadratic(positions):
+#     x = invariants(positions)
+#     p, q = np.triu_indices(x.shape[1])
+#     return np.concatenate([np.ones((len(x), 1)), x, x[:, p] * x[:, q]], axis=1)
+#
+#
+# inputs, energies = quadratic(ethanol.positions[train]), ethanol.energies[train] - network.mean
+# fitted = np.linalg.solve(inputs.T @ inputs + 1e-6 * np.eye(inputs.shape[1]), inputs.T @ energies)
+# test = splits["test"]
+# errors = quadratic(ethanol.positions[test]) @ fitted - (ethanol.energies[test] - network.mean)
+# print(np.ptp(quadratic(np.array(turned)) @ fitted), abs(errors).mean())
+# ```
+#
+# The line is flat, and the error falls from 2.3 to 0.4 kcal/mol: most of what the first polynomial lacked was the
+# symmetry. But it can only say numbers. An arrow at an atom, or anything finer that turns, cannot be a function of
+# invariants alone, and inside Cormorant such things carry the information from atom to atom.
 #
 # </details>
 

@@ -107,7 +107,8 @@ print_table([[l, len(paths(l, 3, 3)), paths(l, 3, 3)] for l in range(4)], ["ℓ"
 # %% [markdown]
 # ## Exercises
 #
-# **1.** How many different $\ell$ can come out of $\ell_1 = 3$ and $\ell_2 = 2$? Check that the dimensions add up.
+# **1.** *Predict.* How many different $\ell$ can come out of $\ell_1 = 3$ and $\ell_2 = 2$? Check that the dimensions
+# add up.
 #
 # <details><summary>Solution</summary>
 #
@@ -116,28 +117,43 @@ print_table([[l, len(paths(l, 3, 3)), paths(l, 3, 3)] for l in range(4)], ["ℓ"
 #
 # </details>
 #
-# **2.** Show with `table` that $\langle \ell m\, \ell\, {-m} | 0 0 \rangle = (-1)^{\ell-m}/\sqrt{2\ell+1}$, so that
-# the dot product of the supplement, `dual` in the code, is a Clebsch-Gordan product up to a constant.
-#
-# <details><summary>Solution</summary>
-#
-# ```python
-# for l in range(4):
-#     signs = [(-1) ** (l - m) / np.sqrt(2 * l + 1) for m in range(-l, l + 1)]
-#     np.testing.assert_allclose(np.fliplr(table(l, l, 0)[:, :, 0]).diagonal(), signs)
-# x = np.arange(5.0)
-# dual = (-1.0) ** np.arange(-2, 3) * x[::-1]
-# print(x @ dual, np.sqrt(5) * np.einsum("ab,a,b", table(2, 2, 0)[:, :, 0], x, x))
-# ```
-#
-# </details>
-#
-# **3.** Which products of an SO(3)-vector with itself vanish always?
+# **2.** *Derive.* Which products of an SO(3)-vector with itself vanish always?
 #
 # <details><summary>Solution</summary>
 #
 # $\ell_1 = \ell_2$ with $\ell_1 + \ell_2 - \ell$ odd, that is odd $\ell$: exchanging the equal factors changes the
 # sign and nothing else. `plain.py` computes them all the same; the fast network leaves them out (notebook 17).
+#
+# </details>
+#
+# **3.** *Code.* The supplement's dot product of two vectors of the same weight is $\sum_m (-1)^m x_m\, y_{-m}$. Write
+# it as `dot(x, y)` with `table` alone: it is a Clebsch-Gordan product up to a constant. Which?
+
+
+# %% tags=["hide-input"]
+def check_dot(dot):
+    rng = np.random.default_rng(0)
+    for l in range(5):
+        x, y = rng.standard_normal((2, 2 * l + 1)) + 1j * rng.standard_normal((2, 2 * l + 1))
+        expected = sum((-1) ** m * x[l + m] * y[l - m] for m in range(-l, l + 1))
+        np.testing.assert_allclose(dot(x, y), expected, err_msg=f"It is wrong for ℓ = {l}.")
+    print("right for ℓ = 0 to 4")
+
+
+# %% [markdown]
+# <details><summary>Solution</summary>
+#
+# The coefficients are $\langle \ell m\, \ell\, {-m} | 0 0 \rangle = (-1)^{\ell-m}/\sqrt{2\ell+1}$, as in the first
+# column of the matrix above. So the constant is $(-1)^\ell \sqrt{2\ell+1}$:
+#
+# ```python
+# def dot(x, y):
+#     l = len(x) // 2
+#     return (-1) ** l * np.sqrt(2 * l + 1) * np.einsum("ab,a,b", table(l, l, 0)[:, :, 0], x, y)
+#
+#
+# check_dot(dot)
+# ```
 #
 # </details>
 

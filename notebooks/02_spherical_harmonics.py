@@ -12,9 +12,11 @@ from math import factorial, pi, sqrt
 
 import matplotlib.pyplot as plt
 import numpy as np
+from IPython.display import HTML, display
 from numpy.polynomial import Polynomial
 from numpy.polynomial.legendre import Legendre
 
+from cormorant_np import moving
 from cormorant_np.drawing import COLOURS, axes_3d, draw_spherical_function, print_table, sphere
 from cormorant_np.gradient_check import backward_errors
 from cormorant_np.so3_vector import block
@@ -34,6 +36,7 @@ from cormorant_np.spherical_harmonics import (
 # $$Y^{\ell, \rm QM}_m(\theta, \phi) = \sqrt{\frac{2\ell+1}{4\pi} \frac{(\ell-m)!}{(\ell+m)!}}\; P_\ell^m(\cos\theta)\,
 # e^{im\phi}, \qquad
 # P_\ell^m(x) = \frac{(-1)^m}{2^\ell \ell!} (1-x^2)^{m/2} \frac{d^{\ell+m}}{dx^{\ell+m}} (x^2-1)^\ell.$$
+
 
 # %%
 def textbook(l, m, theta, phi):
@@ -78,11 +81,7 @@ x, y, z = vectors.T
 theta, phi = np.arccos(z / np.linalg.norm(vectors, axis=1)), np.arctan2(y, x)
 
 naive = np.array(
-    [
-        sqrt(4 * pi / (2 * l + 1)) * textbook(l, m, theta, phi).conj()
-        for l in range(4)
-        for m in range(-l, l + 1)
-    ]
+    [sqrt(4 * pi / (2 * l + 1)) * textbook(l, m, theta, phi).conj() for l in range(4) for m in range(-l, l + 1)]
 )
 library = complex_sh(vectors, 3)
 np.testing.assert_allclose(library, naive, atol=1e-13)
@@ -139,6 +138,34 @@ draw_all(real, np.sign(real), "coolwarm", (-1.2, 1.2))
 plt.show()
 
 # %% [markdown]
+# Here is one at a time, up to $\ell = 4$, to be turned and looked at from all sides. Take some $\ell$ and go through
+# its $m$. How many nodal planes does a real one have, and how many of them contain the vertical axis, which here is
+# $z$?
+
+# %% tags=["hide-input"]
+rows, columns = 25, 48
+theta, phi = np.meshgrid(np.linspace(0, pi, rows), np.arange(columns) * 2 * pi / columns, indexing="ij")
+on_grid = np.stack([np.sin(theta) * np.cos(phi), np.sin(theta) * np.sin(phi), np.cos(theta)], axis=-1)
+complex_values, real_values = complex_sh(on_grid, 4), real_sh(on_grid, 4)
+functions = {}
+for l in range(5):
+    for m in range(-l, l + 1):
+        y, y_real = complex_values[l * l + l + m], real_values[l * l + l + m]
+        functions["complex", l, m] = abs(y), np.floor((np.angle(y) / (2 * pi) + 0.5) * 63.99)
+        functions["real", l, m] = abs(y_real), np.where(y_real > 0, 65, 64)
+phases = plt.get_cmap("twilight_shifted")(np.linspace(0, 1, 64))
+signs = plt.get_cmap("coolwarm")([0.1, 0.9])
+palette = (255 * np.concatenate([phases, signs])[:, :3]).round().astype(int).tolist()
+caption = """Drag to turn. The distance from the centre is |Y|; the colour is the phase, or the sign: red is
+positive. Python has computed the surfaces on a grid of 25 × 48 directions; the browser turns and shades them."""
+label = "the surface of one spherical harmonic, whose distance from the centre is its absolute value"
+bases = {"real": "real, sign", "complex": "complex, phase"}
+display(HTML(moving.surfaces(functions, palette, (rows, columns), caption, label, bases)))
+
+# %% [markdown]
+# (The answer: $\ell$ nodal surfaces in all, $|m|$ of them planes through the axis; the others are cones about it, and
+# for odd $\ell - |m|$ one of these is the horizontal plane.)
+#
 # Cormorant computes with the complex ones, since Clebsch-Gordan coefficients are simplest there. The real ones are
 # easier on the eye, and we go back to them whenever we draw; they are also half as much to multiply, which the library
 # makes use of where there are most harmonics, in the pairs of atoms (notebook 07).
@@ -147,7 +174,7 @@ plt.show()
 #
 # How can two directions be compared without any coordinates? Through the angle between them. For every $\ell$,
 #
-# $$\sum_m \overline{Y^\ell_m(\hat{\mathbf a})}\, Y^\ell_m(\hat{\mathbf b}) = 
+# $$\sum_m \overline{Y^\ell_m(\hat{\mathbf a})}\, Y^\ell_m(\hat{\mathbf b}) =
 # P_\ell(\hat{\mathbf a} \cdot \hat{\mathbf b})$$
 #
 # with Legendre's polynomial $P_\ell$. The left side is an inner product of two SO(3)-vectors, the right side knows
@@ -201,8 +228,8 @@ print("relative error of the library's derivative:", backward_errors(forward, co
 # %% [markdown]
 # ## Exercises
 #
-# **1.** What happens to $Y^\ell_m$ if $\hat{\mathbf r}$ becomes $-\hat{\mathbf r}$? Guess from the pictures, then
-# check.
+# **1.** *Predict.* What happens to $Y^\ell_m$ if $\hat{\mathbf r}$ becomes $-\hat{\mathbf r}$? Guess from the
+# pictures, then check.
 #
 # <details><summary>Solution</summary>
 #
@@ -211,7 +238,7 @@ print("relative error of the library's derivative:", backward_errors(forward, co
 #
 # </details>
 #
-# **2.** Express $Y^\ell_{-m}$ by $\overline{Y^\ell_m}$.
+# **2.** *Derive.* Express $Y^\ell_{-m}$ by $\overline{Y^\ell_m}$.
 #
 # <details><summary>Solution</summary>
 #
@@ -222,13 +249,43 @@ print("relative error of the library's derivative:", backward_errors(forward, co
 #
 # </details>
 #
-# **3.** `complex_sh` of the zero vector is defined: 1 for $\ell = 0$ and 0 else. Why is that the only covariant
-# choice?
+# **3.** *Derive.* `complex_sh` of the zero vector is defined: 1 for $\ell = 0$ and 0 else. Why is that the only
+# covariant choice?
 #
 # <details><summary>Solution</summary>
 #
 # The zero vector is unchanged by every rotation, so its harmonics would have to be, too. Only an $\ell = 0$ part
 # may be different from zero and unchanged.
+#
+# </details>
+#
+# **4.** *Code.* The five real harmonics of $\ell = 2$ are polynomials of second degree in the components of a unit
+# vector. Write them by hand: `d_orbitals(x, y, z)`, a list from $m = -2$ to $2$ (sines first, then cosines).
+
+
+# %% tags=["hide-input"]
+def check_d_orbitals(d_orbitals):
+    v = rng.standard_normal((20, 3))
+    v /= np.linalg.norm(v, axis=1, keepdims=True)
+    found, expected = d_orbitals(*v.T), real_sh(v, 2)[block(2)]
+    for m, (ours, theirs) in enumerate(zip(found, expected, strict=True), start=-2):
+        np.testing.assert_allclose(ours, theirs, atol=1e-12, err_msg=f"m = {m} is wrong.")
+    print("right")
+
+
+# %% [markdown]
+# <details><summary>Solution</summary>
+#
+# ```python
+# def d_orbitals(x, y, z):
+#     return sqrt(3) * np.array([x * y, y * z, (2 * z * z - x * x - y * y) / sqrt(12), x * z, (x * x - y * y) / 2])
+#
+#
+# check_d_orbitals(d_orbitals)
+# ```
+#
+# Chemists call them $d_{xy}, d_{yz}, d_{z^2}, d_{xz}, d_{x^2-y^2}$. The factors follow from the sum of squares, which
+# must be one in every direction.
 #
 # </details>
 

@@ -20,11 +20,11 @@ from scipy.linalg import block_diag, expm
 from scipy.spatial.transform import Rotation
 
 from cormorant_np import Config, data
-from cormorant_np.drawing import COLOURS, axes_3d, draw_molecule, print_table
-from cormorant_np.model import features, init_params
-from cormorant_np.rotation import random_rotation, rotate, wigner_d
+from cormorant_np.drawing import COLOURS, arrows, draw_molecule, print_table
+from cormorant_np.model import features, forward, init_params
+from cormorant_np.rotation import angular_momentum, random_rotation, rotate, wigner_d
 from cormorant_np.so3_vector import block
-from cormorant_np.spherical_harmonics import complex_sh, real_from_complex
+from cormorant_np.spherical_harmonics import complex_sh
 
 # %% [markdown]
 # ## Wigner's matrices
@@ -35,23 +35,33 @@ from cormorant_np.spherical_harmonics import complex_sh, real_from_complex
 # $$D^\ell(R) = e^{-i\alpha J_z}\, e^{-i\beta J_y}\, e^{-i\gamma J_z}, \qquad
 # J_z |m\rangle = m |m\rangle, \quad J_\pm |m\rangle = \sqrt{\ell(\ell+1) - m(m \pm 1)}\; |m \pm 1\rangle,$$
 #
-# with $J_y = (J_+ - J_-)/2i$. Written as code, straight from the definition:
+# with $J_x = (J_+ + J_-)/2$ and $J_y = (J_+ - J_-)/2i$. Written as code, straight from the definition:
+
 
 # %%
+def naive_angular_momentum(l):
+    raising, j_z = np.zeros((2, 2 * l + 1, 2 * l + 1))
+    for m in range(-l, l + 1):
+        j_z[l + m, l + m] = m
+        if m < l:
+            raising[l + m + 1, l + m] = np.sqrt(l * (l + 1) - m * (m + 1))
+    lowering = raising.T
+    return np.array([(raising + lowering) / 2, (raising - lowering) / 2j, j_z])
+
+
 def naive_wigner_d(alpha, beta, gamma, l):
-    m = np.arange(-l, l)
-    raising = np.diag(np.sqrt(l * (l + 1) - m * (m + 1)), -1)
-    j_y, j_z = (raising - raising.T) / 2j, np.diag(np.arange(-l, l + 1))
+    _, j_y, j_z = naive_angular_momentum(l)
     return expm(-1j * alpha * j_z) @ expm(-1j * beta * j_y) @ expm(-1j * gamma * j_z)
 
 
 angles = alpha, beta, gamma = 0.4, 1.1, -2.0
 rotation = Rotation.from_euler("ZYZ", angles).as_matrix()
 for l in range(5):
+    np.testing.assert_allclose(angular_momentum(l), naive_angular_momentum(l))
     np.testing.assert_allclose(wigner_d(rotation, l), naive_wigner_d(*angles, l), atol=1e-13)
 
 # %% [markdown]
-# The library reaches the same matrices by another road, without angles: $D^1$ is $R$ itself in other coordinates,
+# The library reaches the same $D^\ell$ by another road, without angles: $D^1$ is $R$ itself in other coordinates,
 # and the next ones come from Clebsch-Gordan products. Three properties make them a *representation* of rotations:
 # turning twice is multiplying twice, turning back is the inverse, and nothing is stretched.
 
@@ -101,17 +111,10 @@ for l in range(4):
 # rung to any other, so that no smaller part of it turns in itself. And every representation is a sum of ladders: take
 # one out, and what is orthogonal to it turns in itself, too, because $D$ is unitary.
 #
-# Here are the matrices. The rotation by the angle $\omega$ about the unit vector $\mathbf n$ is then
-# $e^{-i\omega\, \mathbf n \cdot \mathbf J}$, with no Euler angles.
+# The matrices are those of the first cell, from the library's `angular_momentum`. The rotation by the angle $\omega$
+# about the unit vector $\mathbf n$ is then $e^{-i\omega\, \mathbf n \cdot \mathbf J}$, with no Euler angles.
 
 # %%
-def angular_momentum(l):
-    """J_x, J_y, J_z on the ladder of weight l."""
-    m = np.arange(-l, l)
-    raising = np.diag(np.sqrt(l * (l + 1) - m * (m + 1)), -1)
-    return np.array([(raising + raising.T) / 2, (raising - raising.T) / 2j, np.diag(np.arange(-l, l + 1))])
-
-
 axis, omega = np.array([2, -1, 2]) / 3, 1.3
 turn = Rotation.from_rotvec(omega * axis).as_matrix()
 for l in range(5):
@@ -127,6 +130,7 @@ for l in range(5):
 # Which matrices $M$ take something that turns with $D^{\ell}$ to something that turns with $D^{\ell'}$? They must
 # satisfy $M D^{\ell}(R) = D^{\ell'}(R)\, M$ for all $R$. It is the same to say $M J_a = J'_a M$ for the three $J$:
 # linear equations for the entries of $M$, so that we can simply count the solutions.
+
 
 # %%
 def commuting_maps(j_in, j_out):
@@ -242,30 +246,66 @@ print_table(rows, ["layer", "difference", "ℓ = 0", "ℓ = 1", "ℓ = 2", "ℓ 
 # Rounding errors in every first line, large numbers for $\ell > 0$ in every second one: the activations do change,
 # and exactly as $D(R)$ says. Only $\ell = 0$ stays.
 #
-# An $\ell = 1$ activation can be drawn. In the real basis its components are $(y, z, x)$; it is complex, so it is a
-# pair of arrows, and we draw the real one at every atom. Left the molecule, right the turned one, *recomputed*, not
-# turned:
+# ## The square
+#
+# The same as a picture. From the molecule at the upper left two ways lead to the lower right: first turn, then ask the
+# network; or first ask the network, then turn what it says. Covariance is that both arrive at the same. One says that
+# the square *commutes*.
+#
+# For the picture we take $\ell = 1$ of the second layer, which can be drawn. In the real basis its components are
+# $(y, z, x)$; they are complex, so that each is a pair of arrows, and we draw the real one at every atom. At the lower
+# right, the thick arrows were recomputed from the turned molecule, and the thin black ones are those from above,
+# turned.
 
-# %%
-def arrows(f, channel=0):
-    """Real parts of the ℓ = 1 activations of one channel as arrows (N, 3)."""
-    y, z, x = (real_from_complex(1) @ f[block(1), channel, 0]).real
-    return np.stack([x, y, z], axis=-1)
+
+# %% tags=["hide-input"]
+def layer_and_energy(b):
+    """Arrows of the first channel of layer 2, (N, 3), and the energy."""
+    return arrows(features(params, b, config)[1][block(1), 0, 0]), forward(params, b, config)[0][0]
 
 
-axes = axes_3d(2, size=3.8)
-for ax, b, title in zip(axes, (batch, turned), ("F(r)", "F(R r)"), strict=True):
-    a = arrows(features(params, b, config)[1])
-    scale = 1.6 / np.linalg.norm(a, axis=1).max()
+(before, energy), (after, energy_after) = layer_and_energy(batch), layer_and_energy(turned)
+turned_arrows = before @ rotation.T
+np.testing.assert_allclose(after, turned_arrows, atol=1e-12 * abs(before).max())
+np.testing.assert_allclose(energy_after, energy)
+
+figure = plt.figure(figsize=(8.4, 7.4), layout="none")
+shown = [(batch, None), (batch, before), (turned, None), (turned, after)]
+corners = [(0.02, 0.55), (0.58, 0.55), (0.02, 0.0), (0.58, 0.0)]
+titles = ["r", "F(r)", "R r", "F(R r) and D(R) F(r)"]
+scale = 1.6 / np.linalg.norm(before, axis=1).max()
+for (b, a), corner, title in zip(shown, corners, titles, strict=True):
+    ax = figure.add_axes([*corner, 0.4, 0.4], projection="3d")
+    ax.set_axis_off()
     draw_molecule(ax, b.charges[0], b.positions[0], labels=False, arrows=a, arrow_scale=scale, reach=2.2)
-    ax.set_title(f"ℓ = 1 of the second layer, {title}")
-before, after = (arrows(features(params, b, config)[1]) for b in (batch, turned))
-np.testing.assert_allclose(after, before @ rotation.T, atol=1e-12 * abs(before).max())
+    ax.set_title(title, y=1.03)
+ax.quiver(*turned.positions[0].T, *(turned_arrows * scale).T, color="black", linewidth=0.8, zorder=20)
+
+
+def side(start, end, text, where, **options):
+    arrow = {"arrowstyle": "-|>", "linewidth": 1.5, "color": COLOURS[0]}
+    figure.add_artist(plt.Annotation("", end, start, "figure fraction", arrowprops=arrow))
+    figure.text(*where, text, ha="center", fontsize=9, **options)
+
+
+side((0.4, 0.76), (0.6, 0.76), f"network\nE = {energy:.9f}", (0.5, 0.78))
+side((0.4, 0.22), (0.6, 0.22), f"network\nE = {energy_after:.9f}", (0.5, 0.15))
+angle = np.degrees(Rotation.from_matrix(rotation).magnitude())
+side((0.22, 0.55), (0.22, 0.45), f"R, {angle:.0f}°", (0.17, 0.5), va="center")
+side((0.78, 0.55), (0.78, 0.45), "D(R)", (0.74, 0.5), va="center")
+difference = np.linalg.norm(after - turned_arrows) / np.linalg.norm(before)
+figure.text(0.5, 0.5, f"both ways:\nthey differ by {difference:.0e}\nof their length", ha="center", va="center")
+plt.show()
 
 # %% [markdown]
+# A network is a chain of layers, and squares can be put side by side: where one ends, the next begins. If every
+# layer's square commutes, so does the long one that they make together, whatever the number of layers. That is why it
+# is enough to find operations that commute with $D$, one at a time. Sums and channel mixing are such (Schur's lemma).
+# [Notebook 04](04_cg_product.ipynb) has the one that is missing.
+#
 # ## Exercises
 #
-# **1.** What is $D^\ell$ of a rotation about the $z$ axis? Use it to explain why the phases in notebook 02's
+# **1.** *Derive.* What is $D^\ell$ of a rotation about the $z$ axis? Use it to explain why the phases in notebook 02's
 # picture run $|m|$ times around the axis.
 #
 # <details><summary>Solution</summary>
@@ -275,8 +315,8 @@ np.testing.assert_allclose(after, before @ rotation.T, atol=1e-12 * abs(before).
 #
 # </details>
 #
-# **2.** The trace of $D^\ell(R)$ depends only on the angle $\omega$ of the rotation, not on its axis. Check the
-# formula $\sin((2\ell+1)\,\omega/2) / \sin(\omega/2)$.
+# **2.** *Predict.* The trace of $D^\ell(R)$ depends only on the angle $\omega$ of the rotation, not on its axis. Check
+# the formula $\sin((2\ell+1)\,\omega/2) / \sin(\omega/2)$.
 #
 # <details><summary>Solution</summary>
 #
@@ -288,8 +328,8 @@ np.testing.assert_allclose(after, before @ rotation.T, atol=1e-12 * abs(before).
 #
 # </details>
 #
-# **3.** Which of these operations keep an SO(3)-vector covariant: adding two; multiplying each block by its own
-# complex number; taking the real part; applying ReLU to every component; mixing channels by a matrix?
+# **3.** *Predict.* Which of these operations keep an SO(3)-vector covariant: adding two; multiplying each block by its
+# own complex number; taking the real part; applying ReLU to every component; mixing channels by a matrix?
 #
 # <details><summary>Solution</summary>
 #
@@ -298,6 +338,43 @@ np.testing.assert_allclose(after, before @ rotation.T, atol=1e-12 * abs(before).
 # since $D^\ell$ is complex; in the real one it is, since there $U D^\ell U^\dagger$ is a real matrix. That is what the
 # picture of arrows above has used. But the real part is no nonlinearity. For one, Cormorant needs the Clebsch-Gordan
 # product of notebook 04.
+#
+# </details>
+#
+# **4.** *Code.* Write `violation(layer)`: how far a function from SO(3)-vectors to SO(3)-vectors, both `(16,
+# channels)`, is from commuting with rotations, as a number that is zero for covariant ones. Then try it on the
+# operations of exercise 3.
+
+
+# %% tags=["hide-input"]
+def check_violation(violation):
+    mixing = np.array([[1, 2j], [0.5, -1]])
+    covariant = {"the identity": lambda f: f, "channel mixing": lambda f: f @ mixing, "a factor": lambda f: 1e-6 * f}
+    for name, layer in covariant.items():
+        assert violation(layer) < 1e-10, f"It should be zero for {name}."
+    others = {"the real part": lambda f: f.real + 0j, "ReLU": lambda f: np.maximum(f.real, 0) + 0j}
+    others["a constant"] = lambda f: f + 1e-3
+    for name, layer in others.items():
+        assert violation(layer) > 1e-6, f"It should notice {name}."
+    print("right")
+
+
+# %% [markdown]
+# <details><summary>Solution</summary>
+#
+# ```python
+# def violation(layer):
+#     f = rng.standard_normal((16, 2)) + 1j * rng.standard_normal((16, 2))
+#     r = random_rotation(rng)
+#     after, expected = layer(rotate(f, r)), rotate(layer(f), r)
+#     return abs(after - expected).max() / abs(expected).max()
+#
+#
+# check_violation(violation)
+# ```
+#
+# One random rotation and one random input are enough, almost surely. The library's `exactness.py` asks the whole
+# network in the same way.
 #
 # </details>
 

@@ -22,7 +22,7 @@ from scipy.spatial.transform import Rotation
 from cormorant_np import plain
 from cormorant_np.clebsch_gordan import exact, paths, table
 from cormorant_np.drawing import axes_3d, draw_spherical_function, print_table, sphere
-from cormorant_np.rotation import random_rotation, rotate, wigner_d
+from cormorant_np.rotation import angular_momentum, random_rotation, rotate, wigner_d
 from cormorant_np.so3_vector import block
 from cormorant_np.spherical_harmonics import complex_sh, real_from_complex
 
@@ -35,6 +35,7 @@ def random_complex(*shape):
 
 # %% [markdown]
 # ## The formula as a loop
+
 
 # %%
 def cg_product(a, b, l1, l2, l):
@@ -107,24 +108,21 @@ print_table([["products", *(sums.count(m) for m in range(3, -4, -1))]], ["m", *r
 # Shortley's choice) positive where $m_1 = \ell_1$. That is all. These vectors, written down by columns, *are* the
 # Clebsch-Gordan coefficients:
 
+
 # %%
-def angular_momentum(l):
-    """J_x, J_y, J_z and J_- on the ladder of weight l."""
-    m = np.arange(-l, l)
-    raising = np.diag(np.sqrt(l * (l + 1) - m * (m + 1)), -1)
-    return np.array([(raising + raising.T) / 2, (raising - raising.T) / 2j, np.diag(np.arange(-l, l + 1)), raising.T])
-
-
 def of_products(l1, l2):
-    """The same for the products."""
+    """J_x, J_y and J_z for the products, by the product rule."""
     j1, j2 = angular_momentum(l1), angular_momentum(l2)
-    return [np.kron(a, np.eye(2 * l2 + 1)) + np.kron(np.eye(2 * l1 + 1), b) for a, b in zip(j1, j2, strict=True)]
+    return np.array(
+        [np.kron(a, np.eye(2 * l2 + 1)) + np.kron(np.eye(2 * l1 + 1), b) for a, b in zip(j1, j2, strict=True)]
+    )
 
 
 def ladders(l1, l2):
     """{ℓ: (products, 2ℓ+1)}, the ladders among the products of weights l1 and l2, from J_- and orthogonality."""
     rung = np.add.outer(np.arange(-l1, l1 + 1), np.arange(-l2, l2 + 1)).ravel()
-    lowering = of_products(l1, l2)[3].real
+    j_x, j_y, _ = of_products(l1, l2)
+    lowering = (j_x - 1j * j_y).real
     found = {}
     for l in range(l1 + l2, abs(l1 - l2) - 1, -1):
         above = np.array([c[:, k + l] for k, c in found.items()]).reshape(-1, len(rung))  # rung l of earlier ladders
@@ -158,6 +156,7 @@ print(ladders(1, 1)[0].round(4).ravel())
 # In the picture, left what turns the 15 products, which looks like nothing in particular, and right the same in the
 # basis $C$: three blocks.
 
+
 # %%
 def all_ladders(l1, l2):
     return np.concatenate([table(l1, l2, l).reshape(-1, 2 * l + 1) for l in range(abs(l1 - l2), l1 + l2 + 1)], axis=1)
@@ -178,7 +177,8 @@ figure.colorbar(picture, ax=axes, shrink=0.7)
 plt.show()
 
 # %% [markdown]
-# Now covariance is one line. Let $C_\ell$ be the columns of one ladder, so that
+# Now covariance is one line, and with it the square of [notebook 03](03_so3_vectors.ipynb) that was missing: first
+# turn, then multiply, or first multiply, then turn. Let $C_\ell$ be the columns of one ladder, so that
 # $(A \otimes_{\rm cg} B)_\ell = C_\ell^\dagger\, (A \otimes B)$. Then
 #
 # $$\begin{aligned}
@@ -200,13 +200,14 @@ plt.show()
 # product makes all paths, and the weights $W_\ell$ of (S5) are these numbers. As in notebook 03 we can count, without
 # believing any of this: the equations that covariance demands have as many solutions as there are paths.
 
+
 # %%
 def number_of_covariant_products(l_max, l):
     """How many independent bilinear maps of two SO(3)-vectors with weights up to l_max give something of weight l."""
-    one = [block_diag(*js) for js in zip(*(angular_momentum(k)[:3] for k in range(l_max + 1)), strict=True)]
+    one = [block_diag(*js) for js in zip(*(angular_momentum(k) for k in range(l_max + 1)), strict=True)]
     n, m = len(one[0]), 2 * l + 1
     equations = []
-    for j, j_out in zip(one, angular_momentum(l)[:3], strict=True):
+    for j, j_out in zip(one, angular_momentum(l), strict=True):
         products = np.kron(j, np.eye(n)) + np.kron(np.eye(n), j)
         equations.append(np.kron(j_out, np.eye(n * n)) - np.kron(np.eye(m), products.T))
     gram = sum(e.conj().T @ e for e in equations)
@@ -237,6 +238,7 @@ assert all(solutions == number for _, solutions, number in rows)
 # \end{aligned}$$
 #
 # The sum is over all $k$ for which no factorial is of a negative number.
+
 
 # %%
 def racah(l1, m1, l2, m2, l, m):
@@ -359,7 +361,7 @@ print_table(rows, ["L", "paths", "products", "results", "dense", "nonzero"])
 # %% [markdown]
 # ## Exercises
 #
-# **1.** Is the product commutative? Is it associative?
+# **1.** *Predict.* Is the product commutative? Is it associative?
 #
 # <details><summary>Solution</summary>
 #
@@ -369,7 +371,7 @@ print_table(rows, ["L", "paths", "products", "results", "dense", "nonzero"])
 #
 # </details>
 #
-# **2.** Show numerically that $\ell = 2$ of two arrows is the symmetric traceless matrix
+# **2.** *Derive* or show numerically that $\ell = 2$ of two arrows is the symmetric traceless matrix
 # $\tfrac12(v w^T + w v^T) - \tfrac13 (v\cdot w)$: the function drawn above is proportional to
 # $\hat{u}^T M \hat{u}$.
 #
@@ -385,11 +387,42 @@ print_table(rows, ["L", "paths", "products", "results", "dense", "nonzero"])
 #
 # </details>
 #
-# **3.** How often must one multiply, starting from $\ell \le 1$, to reach $\ell = 8$?
+# **3.** *Predict.* How often must one multiply, starting from $\ell \le 1$, to reach $\ell = 8$?
 #
 # <details><summary>Solution</summary>
 #
 # $\ell$ at most doubles, so three times: 2, 4, 8. Cormorant cuts at $L = 3$ after every product.
+#
+# </details>
+#
+# **4.** *Code.* Three arrows span a box. Write its signed volume, `volume(u, v, w)`, with `to_complex` and two calls
+# of `cg_product` in place of any dot or cross product. Can a network with only even $\ell_1 + \ell_2 + \ell$ compute
+# it?
+
+
+# %% tags=["hide-input"]
+def check_volume(volume):
+    for _ in range(20):
+        arrows = rng.standard_normal((3, 3))
+        np.testing.assert_allclose(volume(*arrows), np.linalg.det(arrows), atol=1e-12)
+    print("right")
+
+
+# %% [markdown]
+# <details><summary>Solution</summary>
+#
+# ```python
+# def volume(u, v, w):
+#     normal = np.concatenate([[0], cg_product(to_complex(u), to_complex(v), 1, 1, 1)])
+#     return (cg_product(normal, to_complex(w), 1, 1, 0)[0] / (1j / np.sqrt(6))).real
+#
+#
+# check_volume(volume)
+# ```
+#
+# The constant is that of the cross product times that of the dot product, $(-i/\sqrt2)(-1/\sqrt3)$. The volume changes
+# its sign in a mirror: it is a pseudoscalar, and its first factor is the odd path $(1, 1) \to 1$. With even paths
+# alone there is none.
 #
 # </details>
 

@@ -15,7 +15,7 @@ from cormorant_np.drawing import COLOURS, print_table
 from cormorant_np.exactness import activation_means
 from cormorant_np.model import features, init_params
 from cormorant_np.training.gain import tune_gain
-from cormorant_np.training.loop import start, train_step
+from cormorant_np.training.loop import start, train_step, training_errors
 from cormorant_np.training.optimizer import amsgrad_step, init_state
 from cormorant_np.training.parallel import workers
 from cormorant_np.training.problem import epoch_batches, prepare
@@ -99,6 +99,7 @@ plt.show()
 # Here is what it means for training, on a small network and a hundred frames. The learning rate is ten times the
 # paper's, so that fifteen epochs are enough to see something; that makes explosions likelier, too:
 
+
 # %% tags=["hide-input"]
 def training_curve(gain):
     settings = Settings(
@@ -111,7 +112,7 @@ def training_curve(gain):
         for epoch in range(settings.epochs):
             for indices in epoch_batches(problem, settings, epoch):
                 state = train_step(state, indices, problem, settings, pool)
-            curve.append(float(state.error_sums[0]) / settings.num_train * problem.scale)
+            curve.append(training_errors(state, problem)["train_mae"])
             state = state._replace(error_sums=state.error_sums * 0, step=0)
     return curve
 
@@ -146,6 +147,7 @@ plt.show()
 # (The factors $1 - \beta^t$ correct for the start from zero. Reddi, Kale and Kumar leave them out, but the
 # optimiser that the authors trained with has them.) As a loop, for one parameter:
 
+
 # %%
 def naive_amsgrad(theta, gradients, lr, beta_1=0.9, beta_2=0.999, epsilon=1e-8):
     m = v = v_max = 0.0
@@ -177,6 +179,7 @@ np.testing.assert_allclose(vector, [naive_amsgrad(0.0, gradients[:, k], 1e-2) fo
 # pushing left, the two others are $-1$, pushing right. On average it goes left. Take $\beta_1 = 0$, $\beta_2 = 0.1$
 # and a falling step size:
 
+
 # %% tags=["hide-input"]
 def online(adam, steps=400):
     x, state, track = np.zeros(1), init_state(np.zeros(1)), []
@@ -204,7 +207,7 @@ print_table([["Adam", online(True)[-1]], ["AMSGrad", online(False)[-1]]], ["", "
 #
 # ## Exercises
 #
-# **1.** How large is the first step of AMSGrad, whatever the gradient?
+# **1.** *Predict.* How large is the first step of AMSGrad, whatever the gradient?
 #
 # <details><summary>Solution</summary>
 #
@@ -213,8 +216,8 @@ print_table([["Adam", online(True)[-1]], ["AMSGrad", online(False)[-1]]], ["", "
 #
 # </details>
 #
-# **2.** Multiply all parameters of a layer by a phase, $W \to e^{i\alpha} W$. Is AMSGrad on real and imaginary
-# parts indifferent to that?
+# **2.** *Derive.* Multiply all parameters of a layer by a phase, $W \to e^{i\alpha} W$. Is AMSGrad on real and
+# imaginary parts indifferent to that?
 #
 # <details><summary>Solution</summary>
 #
@@ -223,12 +226,48 @@ print_table([["Adam", online(True)[-1]], ["AMSGrad", online(False)[-1]]], ["", "
 #
 # </details>
 #
-# **3.** Give `training_curve` another argument and train with `optimizer="adam"` in `Settings`.
+# **3.** *Code.* Give `training_curve` another argument and train with `optimizer="adam"` in `Settings`.
 #
 # <details><summary>Solution</summary>
 #
 # For $g = 1$ and $5$ the two curves agree to three digits. The gradient's size mostly falls here, or rises quickly
 # from the start, and either way the maximum is seldom far from the mean.
+#
+# </details>
+#
+# **4.** *Code.* Gradient descent with momentum has no trouble with phases. Write it as
+# `momentum_step(theta, gradient, velocity, lr, beta)`, which returns the new `theta` and `velocity`, with
+# $v \leftarrow \beta v + g$ and $\theta \leftarrow \theta - \eta v$, for complex numbers, too.
+
+
+# %% tags=["hide-input"]
+def check_momentum_step(momentum_step):
+    rng = np.random.default_rng(0)
+    gradients = rng.standard_normal((10, 2)) + 1j * rng.standard_normal((10, 2))
+    for phase in (1, np.exp(0.7j)):
+        theta, velocity = np.zeros(2, dtype=complex), 0
+        for t, gradient in enumerate(gradients):
+            theta, velocity = momentum_step(theta, phase * gradient, velocity, lr=0.1, beta=0.8)
+            remembered = [sum(0.8 ** (k - j) * gradients[j] for j in range(k + 1)) for k in range(t + 1)]
+            expected = -0.1 * phase * sum(remembered)
+            np.testing.assert_allclose(theta, expected, err_msg=f"Step {t + 1} is wrong.")
+    print("right")
+
+
+# %% [markdown]
+# <details><summary>Solution</summary>
+#
+# ```python
+# def momentum_step(theta, gradient, velocity, lr, beta):
+#     velocity = beta * velocity + gradient
+#     return theta - lr * velocity, velocity
+#
+#
+# check_momentum_step(momentum_step)
+# ```
+#
+# Nothing here looks at real and imaginary part by itself, so a phase passes through. The division by $\sqrt{\hat v}$
+# is what AMSGrad has and this has not.
 #
 # </details>
 

@@ -18,7 +18,7 @@ from cormorant_np.model import backward, energy_and_forces, features, forward
 from cormorant_np.network.parameters import flatten, layout, unflatten
 from cormorant_np.rotation import random_rotation, rotate
 from cormorant_np.training.checkpoint import start
-from cormorant_np.training.loop import train_step
+from cormorant_np.training.loop import train_step, training_errors
 from cormorant_np.training.parallel import loss_and_gradient, workers
 from cormorant_np.training.prediction import frame_errors
 from cormorant_np.training.problem import epoch_batches, minibatch, prepare
@@ -73,9 +73,11 @@ np.testing.assert_allclose(gradient, flatten(naive_gradient), atol=1e-4 * abs(gr
 # ## Training
 #
 # `train_step` is that, followed by AMSGrad (notebook 10). An epoch goes once through the training molecules in
-# random order. Section 2 uses a constant learning rate of $5 \cdot 10^{-4}$ for 512 epochs; for our short run we
+# random order. The state adds up their errors, each from the step in which a molecule was used; after an epoch the sums
+# begin anew. Section 2 uses a constant learning rate of $5 \cdot 10^{-4}$ for 512 epochs; for our short run we
 # take four times that. The command `python -m cormorant_np.train` runs the same loop, and adds checkpoints and
 # logs.
+
 
 # %% tags=["machine"]
 def train(settings, problem):
@@ -86,7 +88,7 @@ def train(settings, problem):
             for indices in epoch_batches(problem, settings, epoch):
                 state = train_step(state, indices, problem, settings, pool)
             params = unflatten(state.vector, layout(problem.config))
-            train_error = float(state.error_sums[0]) / settings.num_train * problem.scale
+            train_error = training_errors(state, problem)["train_mae"]
             errors = frame_errors(params, problem, problem.splits["valid"], pool, forces=True)
             log.append([epoch + 1, train_error, *(float(abs(e).mean()) for e in errors)])
             state = state._replace(error_sums=state.error_sums * 0, step=0)
@@ -208,7 +210,8 @@ assert relative(e_turned - e, e) < 1e-4
 # %% [markdown]
 # ## Exercises
 #
-# **1.** Run the training in 64-bit floats (`dtype="float64"`). What changes in the last table?
+# **1.** *Predict,* then try: run the training in 64-bit floats (`dtype="float64"`). What changes in the last
+# table?
 #
 # <details><summary>Solution</summary>
 #
@@ -217,7 +220,8 @@ assert relative(e_turned - e, e) < 1e-4
 #
 # </details>
 #
-# **2.** Plot the learning curve with 100, 200, 500 and 1000 training frames. How does the validation error fall?
+# **2.** *Code.* Plot the learning curve with 100, 200, 500 and 1000 training frames. How does the validation error
+# fall?
 #
 # <details><summary>Solution</summary>
 #
@@ -228,12 +232,52 @@ assert relative(e_turned - e, e) < 1e-4
 #
 # </details>
 #
-# **3.** Why does the error of the energies fall, too, though the loss has another term to please?
+# **3.** *Derive.* Why does the error of the energies fall, too, though the loss has another term to please?
 #
 # <details><summary>Solution</summary>
 #
 # Both are one surface: forces are its slopes, and a surface whose slopes are right at many points is right between
 # them up to a constant. Where data are few, the slopes are what the energies lack.
+#
+# </details>
+#
+# **4.** *Code.* Some frames are far off, and the square of their error pulls at everything. Huber's loss grows like a
+# line beyond an error of $\delta$: $\frac1B \sum_b h(y_b - t_b)$ with $h(e) = e^2$ for $|e| \le \delta$ and
+# $2\delta|e| - \delta^2$ beyond. Write `huber(y, t, delta)` that returns the loss and its derivative $dy$. That is all
+# that another loss needs, since `backward` takes any $dy$.
+
+
+# %% tags=["hide-input"]
+def check_huber(huber):
+    rng = np.random.default_rng(0)
+    t, delta = rng.standard_normal(50), 0.8
+    y = t + 1.5 * rng.standard_normal(50)
+    loss, dy = huber(y, t, delta)
+    near = abs(y - t) <= delta
+    expected = (np.where(near, (y - t) ** 2, 2 * delta * abs(y - t) - delta**2)).mean()
+    np.testing.assert_allclose(loss, expected, err_msg="The loss is wrong.")
+    for b in range(50):
+        step = np.zeros(50)
+        step[b] = 1e-6
+        quotient = (huber(y + step, t, delta)[0] - huber(y - step, t, delta)[0]) / 2e-6
+        side = "inside" if near[b] else "outside"
+        np.testing.assert_allclose(dy[b], quotient, atol=1e-7, err_msg=f"The derivative is wrong {side} of ±delta.")
+    print("right")
+
+
+# %% [markdown]
+# <details><summary>Solution</summary>
+#
+# ```python
+# def huber(y, t, delta):
+#     error = y - t
+#     inner = np.clip(error, -delta, delta)
+#     return (2 * inner * error - inner**2).mean(), 2 * inner / len(y)
+#
+#
+# check_huber(huber)
+# grads, _ = backward(huber(y, targets.energies, 0.5)[1], cache)
+# ```
 #
 # </details>
 

@@ -16,7 +16,7 @@ from cormorant_np.data.qm9 import HARTREE_IN_EV, free_atoms
 from cormorant_np.drawing import axes_3d, draw_molecule, print_table
 from cormorant_np.model import forward, init_params
 from cormorant_np.network.parameters import layout, unflatten
-from cormorant_np.training.loop import start, train_step
+from cormorant_np.training.loop import start, train_step, training_errors
 from cormorant_np.training.parallel import workers
 from cormorant_np.training.prediction import frame_errors
 from cormorant_np.training.problem import epoch_batches, prepare
@@ -123,7 +123,7 @@ with workers(settings.threads) as pool:
             state = train_step(state, indices, problem, settings, pool)
         params = unflatten(state.vector, layout(problem.config))
         errors, _ = frame_errors(params, problem, problem.splits["valid"], pool)
-        train_error = float(state.error_sums[0]) / settings.num_train * problem.scale
+        train_error = training_errors(state, problem)["train_mae"]
         log.append([epoch + 1, train_error, float(abs(errors).mean())])
         state = state._replace(error_sums=state.error_sums * 0, step=0)
     test_errors, _ = frame_errors(params, problem, problem.splits["test"], pool)
@@ -149,7 +149,7 @@ assert abs(test_errors).mean() < 0.7 * baseline
 #
 # ## Exercises
 #
-# **1.** Train on `U0` with the same settings. Why is its error so much larger, in eV?
+# **1.** *Predict,* then try: train on `U0` with the same settings. Why is its error so much larger, in eV?
 #
 # <details><summary>Solution</summary>
 #
@@ -158,14 +158,33 @@ assert abs(test_errors).mean() < 0.7 * baseline
 #
 # </details>
 #
-# **2.** How good is a fit of $U_0$ that is linear in the numbers of H, C, N, O and F?
-#
+# **2.** *Code.* How good is a fit of $U_0$ that is linear in the numbers of H, C, N, O and F? Write
+# `by_counts(charges, energies)`, which returns five energies, one for each element in this order. The check knows that
+# at a minimum of least squares what is left is orthogonal to every count.
+
+
+# %% tags=["hide-input"]
+def check_by_counts(by_counts):
+    coefficients = by_counts(qm9.charges, qm9.energies)
+    assert np.shape(coefficients) == (5,), "There must be five numbers."
+    left = qm9.energies.copy()
+    for z, coefficient in zip((1, 6, 7, 8, 9), coefficients, strict=True):
+        left -= coefficient * (qm9.charges == z).sum(axis=1)
+    for z in (1, 6, 7, 8, 9):
+        assert abs(left @ (qm9.charges == z).sum(axis=1)) < 1e-6, f"It could be better for the element {z}."
+    print(f"right; mean absolute error {abs(left).mean():.2f} eV, spread of U0 {qm9.energies.std():.1f} eV")
+
+
+# %% [markdown]
 # <details><summary>Solution</summary>
 #
 # ```python
-# counts = np.stack([(qm9.charges == z).sum(axis=1) for z in (1, 6, 7, 8, 9)], axis=1)
-# coefficients, *_ = np.linalg.lstsq(counts, qm9.energies, rcond=None)
-# print(abs(counts @ coefficients - qm9.energies).mean())
+# def by_counts(charges, energies):
+#     counts = np.stack([(charges == z).sum(axis=1) for z in (1, 6, 7, 8, 9)], axis=1)
+#     return np.linalg.lstsq(counts, energies, rcond=None)[0]
+#
+#
+# check_by_counts(by_counts)
 # ```
 #
 # 0.8 eV, where the spread is 10: five numbers, about one bond energy for each atom, take most of what subtracting
@@ -173,7 +192,7 @@ assert abs(test_errors).mean() < 0.7 * baseline
 #
 # </details>
 #
-# **3.** Why must the 3054 molecules that failed the consistency check be taken out?
+# **3.** *Derive.* Why must the 3054 molecules that failed the consistency check be taken out?
 #
 # <details><summary>Solution</summary>
 #

@@ -509,6 +509,50 @@ assert abs(stretch[-1] - GFN2_STRETCH[-1]) > 5
 # about 2590 cm⁻¹, below all C-H stretches, which now are the highest frequencies.
 #
 # </details>
+#
+# **4.** *Code.* Write velocity Verlet yourself: `verlet(r, v, force, m, dt, steps)` for a function `force(r)`, which
+# returns the last `r` and `v`. The check lets a mass hang on a spring. There the exact answer of the *scheme* is
+# known: it swings with $\frac{2}{\Delta t} \arcsin \frac{\omega\,\Delta t}{2}$ in place of $\omega$.
+
+
+# %% tags=["hide-input"]
+def check_verlet(verlet):
+    m, k, dt, steps = 2.0, 3.0, 0.4, 25
+    omega = 2 / dt * np.arcsin(np.sqrt(k / m) * dt / 2)
+    calls = []
+
+    def force(r):
+        calls.append(1)
+        return -k * r
+
+    r, v = verlet(np.array([1.0]), np.array([0.0]), force, m, dt, steps)
+    np.testing.assert_allclose(r, [np.cos(omega * steps * dt)], atol=1e-10, err_msg="The position is wrong.")
+    there, back = verlet(r, -v, force, m, dt, steps)
+    np.testing.assert_allclose([*there, *back], [1, 0], atol=1e-10, err_msg="With v reversed it does not come back.")
+    print(f"right, with {len(calls) / 2 / steps:.2f} calls of force a step")
+
+
+# %% [markdown]
+# <details><summary>Solution</summary>
+#
+# ```python
+# def verlet(r, v, force, m, dt, steps):
+#     f = force(r)
+#     for _ in range(steps):
+#         v = v + f / m * dt / 2
+#         r = r + v * dt
+#         f = force(r)
+#         v = v + f / m * dt / 2
+#     return r, v
+#
+#
+# check_verlet(verlet)
+# ```
+#
+# One call a step is enough, since the force at the end is the one at the next beginning. And the scheme runs backwards
+# as well as forwards, which is why it has no drift.
+#
+# </details>
 
 # %% [markdown]
 # **In the code:** [forces.py](../cormorant_np/training/forces.py), [calculator.py](../cormorant_np/calculator.py),

@@ -10,13 +10,13 @@
 # %% tags=["hide-input"]
 import matplotlib.pyplot as plt
 import numpy as np
+from IPython.display import HTML, display
 from scipy.spatial.transform import Rotation
 
-from cormorant_np import data, model, plain
+from cormorant_np import data, model, moving, plain
 from cormorant_np.clebsch_gordan import paths
-from cormorant_np.drawing import COLOURS, axes_3d, draw_molecule, print_table
+from cormorant_np.drawing import COLOURS, arrows, axes_3d, draw_molecule, print_table
 from cormorant_np.so3_vector import block
-from cormorant_np.spherical_harmonics import real_from_complex
 from cormorant_np.training.prediction import find_run, load_network
 
 # %% tags=["machine"]
@@ -141,15 +141,10 @@ print_table(rows, ["layer", *(f"ℓ = {l}" for l in range(4))])
 
 
 # %% tags=["hide-input"]
-def arrows(f, channel):
-    y, z, x = (real_from_complex(1) @ f[1][:, channel]).real
-    return np.stack([x, y, z], axis=-1)
-
-
 axes = iter(axes_3d(3, 2, size=3.0))
 for s in (0, 2):
     for channel in (0, 5, 11):
-        a, ax = arrows(F[s], channel), next(axes)
+        a, ax = arrows(F[s][1][:, channel]), next(axes)
         scale = 1.4 / np.linalg.norm(a, axis=1).max()
         draw_molecule(ax, charges, frames[0], labels=False, arrows=a, arrow_scale=scale, reach=2.0)
         ax.set_title(f"layer {s + 1}, channel {channel}", fontsize=9)
@@ -158,8 +153,22 @@ plt.show()
 # %% [markdown]
 # In the first layer an atom's arrow is a weighted sum of the directions of its neighbours, and one can see it: at a
 # hydrogen it lies along the bond, on a carbon it is what does not cancel. In the third layer it need not lie along
-# anything.
-#
+# anything. To be sure of that, turn it:
+
+# %% tags=["hide-input"]
+turns = moving.rotations(24).transpose(0, 2, 1)
+ours = moving.upright(frames[0])
+asked = [plain.features(params, charges, ours @ turn, config) for turn in turns]
+chosen = {f"layer {s + 1}, channel {c}": (s, c) for s in (0, 2) for c in (0, 5, 11)}
+found = {name: np.array([arrows(F[s][1][:, c]) for F in asked]) for name, (s, c) in chosen.items()}
+worst = [f"{max(abs(a[k] - a[0] @ turn).max() for a in found.values()):.0g}" for k, turn in enumerate(turns)]
+caption = """Drag to turn. Every 15° the network was asked again; the browser fills in between. The number is the
+largest difference, over all six, between the arrows that it gave and those at 0°, turned."""
+label = "an ethanol molecule with the ℓ = 1 activation of one channel at every atom as an arrow"
+panels = [moving.Panel("", found, {"|F(Rr) − R F(r)|": worst})]
+display(HTML(moving.molecule(charges, ours, panels, caption, label)))
+
+# %% [markdown]
 # ## Shares of the energy
 #
 # The output is linear, so the energy is a sum of one term for each layer and atom,
@@ -254,6 +263,7 @@ plt.show()
 # What happens if a part is switched off, that is, its columns of the weights $W_\ell$ set to zero? The mean error then
 # grows; a constant shift of all energies is subtracted first, since it would be the easiest to repair.
 
+
 # %% tags=["machine"]
 def without(is_off):
     """The parameters without those parts of the vertex networks for which is_off(kind, l1, l2, l, layer)."""
@@ -345,15 +355,35 @@ print(f"of the mean of both {abs(better - true).mean():.4f} kcal/mol")
 #
 # </details>
 #
-# **3.** *Code.* Switch off one channel at a time in $F^0$. Which is worth most?
-#
+# **3.** *Code.* Switch off one channel at a time in $F^0$. Which is worth most? Write `without_channel(c)`, which
+# returns changed parameters and leaves `params` as they are.
+
+
+# %% tags=["hide-input"]
+def check_without_channel(without_channel):
+    saved = {name: p.copy() for name, p in params.items()}
+    for c in (0, 7, 15):
+        changed, _ = plain.input_forward(without_channel(c), charges, distances[0], config)
+        expected = F_0[0].copy()
+        expected[:, c] = 0
+        np.testing.assert_allclose(changed[0], expected, err_msg=f"F⁰ is wrong without channel {c}.")
+    assert all(np.array_equal(params[name], p) for name, p in saved.items()), "It has changed params."
+    print("right")
+
+
+# %% [markdown]
 # <details><summary>Solution</summary>
 #
 # ```python
-# for c in range(16):
+# def without_channel(c):
 #     changed = params | {n: p.copy() for n, p in params.items() if n.startswith("input.")}
 #     changed["input.weight"][c] = changed["input.bias"][c] = 0
-#     errors = energies(changed, frames) - true
+#     return changed
+#
+#
+# check_without_channel(without_channel)
+# for c in range(16):
+#     errors = energies(without_channel(c), frames) - true
 #     print(c, abs(errors - np.median(errors)).mean().round(2))
 # ```
 #

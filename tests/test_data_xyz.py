@@ -144,7 +144,7 @@ def test_qm9_between_other_molecules(save):
         WATER.replace("O", "o").replace("H", "h").encode(),
         WATER.replace("H", "D").encode(),
         WATER.replace("0.12", "1.2D-01").replace("0.76", "76.0e-2").replace("0.47", ".0047*^+2").encode(),
-        gzip.compress(WATER.encode()),
+        gzip.compress(WATER.encode(), mtime=0),
         bz2.compress(WATER.encode()),
         lzma.compress(WATER.encode()),
     ],
@@ -221,7 +221,7 @@ def test_a_gzip_bomb_is_not_unpacked(tmp_path):
     (tmp_path / "own.xyz.gz").write_bytes(gzip.compress(bytes(50_000_000)))
     with pytest.raises(UserError, match="larger than the memory"):
         read_frames(tmp_path / "own.xyz.gz", max_memory=100_000_000)
-    (tmp_path / "own.xyz.gz").write_bytes(gzip.compress(WATER.encode())[:-12])
+    (tmp_path / "own.xyz.gz").write_bytes(gzip.compress(WATER.encode(), mtime=0)[:-12])
     with pytest.raises(UserError, match="cannot be read"):
         read_xyz(tmp_path / "own.xyz.gz")
 

@@ -23,7 +23,8 @@ MAY_IMPORT = {
     "training": {"hall", "network", "model", "exactness", "data", "training"},
     "calculator": {"hall", "model", "data", "training"},
     "commands": {"hall", "network", "model", "exactness", "data", "training", "calculator", "package"},
-    "drawing": set(),
+    "drawing": {"hall"},
+    "moving": {"drawing"},
     "package": {"hall", "plain", "model", "released", "data"},
 }
 """Rooms, and the rooms that they may import from; no room above imports one below it."""

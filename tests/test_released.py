@@ -107,7 +107,7 @@ def test_harmonics_and_radial_functions(name):
     # the fixture's pairs with padding have harmonics, which its mask takes out later
     neighbours = spread(pairs.geometry.neighbours) > 0
     for l in range(3):
-        harmonics = pairs.harmonics[l * l : (l + 1) ** 2].transpose(1, 3, 2, 0) @ real_from_complex(l).conj()
+        harmonics = pairs.harmonics[l * l : (l + 1) ** 2, :, :, 0].transpose(1, 2, 3, 0) @ real_from_complex(l).conj()
         assert_close(harmonics[neighbours], data[f"mid.sph.l{l}"][neighbours][:, 0], 1e-10)
     for s in range(config.num_layers):
         assert_close(by_pair(pairs.radial[s]), data[f"mid.radial.{s}"], 1e-10)

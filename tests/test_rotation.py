@@ -7,7 +7,7 @@ from scipy.linalg import expm
 from scipy.spatial.transform import Rotation
 from sympy.physics.quantum.spin import Rotation as SymPyRotation
 
-from cormorant_np.rotation import random_rotation, rotate, wigner_d
+from cormorant_np.rotation import angular_momentum, random_rotation, rotate, wigner_d
 from cormorant_np.so3_vector import block
 from cormorant_np.spherical_harmonics import complex_sh
 
@@ -63,3 +63,10 @@ def test_random_rotations_are_proper_and_favour_no_angle(rng):
     np.testing.assert_allclose(np.linalg.det(rotations), 1, atol=1e-13)
     traces = np.trace(rotations, axis1=1, axis2=2)  # of mean 0 and variance 1 over SO(3)
     assert abs(traces.mean()) < 0.1 and abs(traces.var() - 1) < 0.1
+
+
+@pytest.mark.parametrize("l", WEIGHTS)
+def test_a_rotation_is_the_exponential_of_the_angular_momentum_along_its_axis(l, rng):
+    turn = Rotation.random(rng=rng)
+    momentum = np.tensordot(turn.as_rotvec(), angular_momentum(l), axes=1)
+    np.testing.assert_allclose(expm(-1j * momentum), wigner_d(turn.as_matrix(), l), atol=1e-13)

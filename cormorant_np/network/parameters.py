@@ -5,6 +5,8 @@ and which processes exchange; `unflatten` gives the dict of parameters back, as 
 """
 
 import math
+from functools import cache
+from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
@@ -21,12 +23,13 @@ class Kind(NamedTuple):
     is_complex: bool
 
 
+@cache
 def layout(config):
-    """The names of the network's parameters and the `Kind` of each, a dict."""
+    """The names of the network's parameters and the `Kind` of each, a dict that cannot be changed."""
     kinds = _input_layout(config)
     for s in range(config.num_layers):
         kinds |= {f"layers.{s}.{name}": kind for name, kind in _layer_layout(config, s).items()}
-    return kinds | _output_layout(config)
+    return MappingProxyType(kinds | _output_layout(config))
 
 
 def _input_layout(config):
