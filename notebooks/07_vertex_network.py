@@ -11,7 +11,7 @@ import numpy as np
 
 from cormorant_np import Config, data, plain
 from cormorant_np.clebsch_gordan import paths, table
-from cormorant_np.drawing import axes_3d, draw_molecule, draw_spherical_function, print_table, sphere
+from cormorant_np.drawing import axes_3d, draw_molecule, draw_what_an_atom_sees, print_table
 from cormorant_np.gradient_check import assert_backward, backward_errors
 from cormorant_np.model import init_params
 from cormorant_np.network.parameters import num_paths
@@ -34,18 +34,8 @@ from cormorant_np.spherical_harmonics import complex_sh
 # %% tags=["hide-input"]
 ethanol = data.load("sample")
 charges, positions = ethanol.charges[0], ethanol.positions[0]
-neighbours = [1, 6, 7, 8]  # of atom 0, a carbon
-towards = positions[neighbours] - positions[0]
-axes = axes_3d(4, size=2.4)
-draw_molecule(axes[0], charges[[0, *neighbours]], positions[[0, *neighbours]], reach=1.6)
+axes = draw_what_an_atom_sees(charges, positions, atom=0, neighbours=[1, 6, 7, 8])
 axes[0].set_title("a carbon and its\nfour neighbours")
-for ax, l_max in zip(axes[1:], (1, 3, 6), strict=True):
-    seen, grid = complex_sh(towards, l_max).sum(axis=1), complex_sh(sphere()[2], l_max).conj()
-    weights = np.concatenate([np.full(2 * l + 1, 2 * l + 1) for l in range(l_max + 1)])
-    f = np.tensordot(weights * seen, grid, axes=1).real
-    f = 0.9 * np.maximum(f, 0) / f.max()
-    draw_spherical_function(ax, f, f, "viridis", (0, 1))
-    ax.set_title(f"seen with L = {l_max}")
 plt.show()
 
 # %% [markdown]
