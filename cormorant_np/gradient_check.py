@@ -76,3 +76,31 @@ def backward_errors(forward, backward, inputs, rng, step=1e-4):
         for k, gradient in enumerate(gradients)
         if gradient is not None
     ]
+
+
+def assert_backward(forward, backward, inputs, names, rng, tolerance=1e-7):
+    """Say in one sentence what is wrong with a backward function, if anything is.
+
+    Parameters
+    ----------
+    forward, backward, inputs : as in `backward_errors`; here every input must have its gradient
+    names : of the inputs, for the sentence
+
+    Raises
+    ------
+    AssertionError
+    """
+    output, cache = forward(*inputs)
+    gradients = backward(random_like(output, rng), cache)
+    gradients = gradients if isinstance(gradients, tuple) else (gradients,)
+    if len(gradients) != len(inputs):
+        raise AssertionError(f"{len(gradients)} gradients came back for {len(inputs)} inputs: {', '.join(names)}.")
+    for name, x, d in zip(names, inputs, gradients, strict=True):
+        if np.shape(d) != np.shape(x):
+            raise AssertionError(f"The gradient by {name} has the shape {np.shape(d)}, but {name} has {np.shape(x)}.")
+        if np.iscomplexobj(d) != np.iscomplexobj(x):
+            kinds = ("complex", "real") if np.iscomplexobj(d) else ("real", "complex")
+            raise AssertionError(f"The gradient by {name} is {kinds[0]}, but {name} is {kinds[1]}.")
+    for name, error in zip(names, backward_errors(forward, backward, inputs, rng), strict=True):
+        if not error < tolerance:
+            raise AssertionError(f"The gradient by {name} differs from the difference quotient by {100 * error:.2g} %.")

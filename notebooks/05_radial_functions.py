@@ -11,13 +11,10 @@
 import matplotlib.pyplot as plt
 import numpy as np
 
-from cormorant_np import Config, data
+from cormorant_np import Config, data, plain
 from cormorant_np.drawing import COLOURS, ELEMENTS, print_table
-from cormorant_np.gradient_check import backward_errors
+from cormorant_np.gradient_check import assert_backward, backward_errors
 from cormorant_np.model import init_params
-from cormorant_np.network.geometry import geometry_forward
-from cormorant_np.network.pairs import spread
-from cormorant_np.network.radial import mask_backward, mask_forward, radial_backward, radial_forward
 
 # %% [markdown]
 # ## The waves
@@ -27,31 +24,29 @@ from cormorant_np.network.radial import mask_backward, mask_forward, radial_back
 # Frequencies $\kappa, \bar\kappa$ (in 1/Å) and phases $\phi, \bar\phi$ are learnable and belong to a layer; the
 # powers $k$ are fixed. (The bars are names, not conjugates.) With $k = 0..3$ and $n = 0..3$ that makes 16 complex
 # functions. The equation prints an index $\ell$ as well, but the published number of parameters comes out only if
-# all $\ell$ share them. Distances are the same in all layers, so the library makes the waves of all layers together,
-# with the layers in front; here there is one.
+# all $\ell$ share them.
 
 # %%
 config = Config.md17()
 ethanol = data.load("sample")
-batch = data.make_batch(ethanol.charges[:100], ethanol.positions[:100], config, np.float64)
-geometry, _ = geometry_forward(batch.charges, batch.positions, config)
+charges, positions = ethanol.charges[0], ethanol.positions[0]
+distances, _, _ = plain.geometry_forward(positions, config)  # i, j
 
 rng = np.random.default_rng(0)
-kappa, phi = rng.uniform(0, 3, (1, 2, 4)), rng.uniform(0, 6, (1, 2, 4))  # layers, Re and Im, n
-eta, cache = radial_forward(kappa, phi, geometry, config)
+kappa, phi = rng.uniform(0, 3, (2, 4)), rng.uniform(0, 6, (2, 4))  # Re and Im, n
+eta, _ = plain.radial_forward(kappa, phi, distances, config)
 
-distances = spread(geometry.distances)  # molecules, j, i
-molecule, i = 0, 3
-naive = np.zeros((4, 4, 9), dtype=complex)
-for j in range(9):
-    for k in range(4):
-        for n in range(4):
-            if i != j:
-                r = distances[molecule, j, i]
-                real = np.sin(2 * np.pi * kappa[0, 0, n] * r + phi[0, 0, n])
-                imaginary = np.sin(2 * np.pi * kappa[0, 1, n] * r + phi[0, 1, n])
-                naive[k, n, j] = r**-k * (real + 1j * imaginary)
-np.testing.assert_allclose(spread(eta)[0, :, molecule, :, i], naive.reshape(16, 9), atol=1e-12)
+naive = np.zeros((4, 4, 9, 9), dtype=complex)
+for i in range(9):
+    for j in range(9):
+        for k in range(4):
+            for n in range(4):
+                if i != j:
+                    r = distances[i, j]
+                    real = np.sin(2 * np.pi * kappa[0, n] * r + phi[0, n])
+                    imaginary = np.sin(2 * np.pi * kappa[1, n] * r + phi[1, n])
+                    naive[k, n, i, j] = r**-k * (real + 1j * imaginary)
+np.testing.assert_allclose(eta, naive.reshape(16, 9, 9), atol=1e-12)
 
 # %% [markdown]
 # At $i = j$ the functions are set to zero. In the released code $0^{-k}$ appears there; it is thrown away later,
@@ -61,22 +56,12 @@ np.testing.assert_allclose(spread(eta)[0, :, molecule, :, i], naive.reshape(16, 
 
 # %% tags=["hide-input"]
 params = init_params(config, rng, np.float64)
-start = params["layers.0.radial.kappa"][None], params["layers.0.radial.phi"][None]
-print_table(
-    [[n, *(float(a[0, row, n]) for a in start for row in (0, 1))] for n in range(4)], ["n", "κ", "κ̄", "φ", "φ̄"]
-)
-
-
-def on_a_line(r):
-    """Two atoms at each of the distances r."""
-    positions = np.zeros((len(r), 2, 3))
-    positions[:, 1, 2] = r
-    return geometry_forward(np.ones((len(r), 2), int), positions, config)[0]
-
+start = params["layers.0.radial.kappa"], params["layers.0.radial.phi"]
+print_table([[n, *(float(a[row, n]) for a in start for row in (0, 1))] for n in range(4)], ["n", "κ", "κ̄", "φ", "φ̄"])
 
 r = np.linspace(0.7, 4, 300)
-line = on_a_line(r)
-curves = spread(radial_forward(*start, line, config)[0])[0, :, :, 0, 1].reshape(4, 4, -1)
+curves, _ = plain.radial_forward(*start, r[None], config)  # as if there were 1 x 300 pairs
+curves = curves.reshape(4, 4, -1)
 figure, axes = plt.subplots(2, 4, figsize=(10, 4.2), sharex=True, sharey="col")
 for k in range(4):
     for n in range(4):
@@ -101,15 +86,15 @@ plt.show()
 # supplement does not say where, so the library takes the released code's values.
 
 # %%
-cutoff, width = rng.uniform(1, 3, (1, 16)), rng.uniform(0.1, 0.5, (1, 16))  # layers, channels
-mask, mask_cache = mask_forward(cutoff, width, geometry, config)
+cutoff, width = rng.uniform(1, 3, 16), rng.uniform(0.1, 0.5, 16)  # for every channel
+mask, _ = plain.mask_forward(cutoff, width, distances, config)
 naive = np.zeros((16, 9, 9))
 for c in range(16):
-    for j in range(9):
-        for i in range(9):
+    for i in range(9):
+        for j in range(9):
             if i != j:
-                naive[c, j, i] = 1 / (1 + np.exp((distances[0, j, i] - cutoff[0, c]) / width[0, c]))
-np.testing.assert_allclose(spread(mask)[0, :, 0], naive)
+                naive[c, i, j] = 1 / (1 + np.exp((distances[i, j] - cutoff[c]) / width[c]))
+np.testing.assert_allclose(mask, naive)
 
 # %% [markdown]
 # What does the mask let through? Here are all distances in a hundred frames of ethanol, by the kind of the pair,
@@ -118,14 +103,15 @@ np.testing.assert_allclose(spread(mask)[0, :, 0], naive)
 # the beginning news from there has to travel through the layers, one bond at a time.
 
 # %% tags=["hide-input"]
-charges = batch.charges[0]
+frames = ethanol.positions[:100]
+of_frames = np.linalg.norm(frames[:, :, None] - frames[:, None], axis=-1)  # frames, i, j
 bins = np.linspace(0.8, 4.2, 120)
 figure, ax = plt.subplots(figsize=(8, 3.6))
 kinds = {}
 for i in range(9):
     for j in range(i):
         name = "–".join(sorted(ELEMENTS[int(z)][0] for z in charges[[i, j]]))
-        kinds.setdefault(name, []).extend(distances[:, j, i])
+        kinds.setdefault(name, []).extend(of_frames[:, i, j])
 ax.hist(kinds.values(), bins, stacked=True, label=list(kinds), color=COLOURS[: len(kinds)])
 ax.set(xlabel="distance / Å", ylabel="pairs in 100 frames")
 ax.legend(loc="upper right")
@@ -148,28 +134,54 @@ plt.show()
 # \qquad \sigma' = \sigma\,(1 - \sigma).$$
 #
 # The backward functions hand on gradients by frequencies, phases, cutoffs, widths and distances; all agree with
-# difference quotients (notebook 09 explains the method).
+# difference quotients (notebook 09 explains the method). An atom's distance to itself is 0 and stays 0.
 
 # %%
-small, _ = geometry_forward(batch.charges[:2], batch.positions[:2], config)
+others = 1 - np.eye(9)
 
 
-def with_distances(function):
-    return lambda a, b, distances: function(a, b, small._replace(distances=distances), config)
+def of_distances(forward, backward):
+    """The same two functions, for which the distance of an atom to itself does not count."""
+
+    def backward_by_others(d_output, cache):
+        *gradients, d_distances = backward(d_output, cache)
+        return *gradients, others * d_distances
+
+    return lambda a, b, r: forward(a, b, others * r, config), backward_by_others
 
 
 for name, forward, backward, inputs in [
-    ("η: κ, φ, r", radial_forward, radial_backward, [kappa, phi]),
-    ("μ: r_c, w, r", mask_forward, mask_backward, [cutoff, width]),
+    ("η: κ, φ, r", plain.radial_forward, plain.radial_backward, [kappa, phi]),
+    ("μ: r_c, w, r", plain.mask_forward, plain.mask_backward, [cutoff, width]),
 ]:
-    errors = backward_errors(with_distances(forward), backward, [*inputs, small.distances], rng)
+    errors = backward_errors(*of_distances(forward, backward), [*inputs, distances], rng)
     assert max(errors) < 1e-8
     print(f"{name:<14}", *(f"{error:.0e}" for error in errors))
 
 # %% [markdown]
+# Would such a check notice a slip? `assert_backward` says what is wrong in a sentence. Here is the mask with a
+# forgotten minus in $dw = -\sum x\, dx / w$:
+
+
+# %%
+def without_the_minus(d_mask, cache):
+    d_cutoff, d_width, d_distances = plain.mask_backward(d_mask, cache)
+    return d_cutoff, -d_width, d_distances
+
+
+try:
+    forward, backward = of_distances(plain.mask_forward, without_the_minus)
+    assert_backward(forward, backward, [cutoff, width, distances], ["r_c", "w", "r"], rng)
+except AssertionError as error:
+    print(error)
+
+# %% [markdown]
 # ## Exercises
 #
-# **1.** At which distance is $\mu = 1/2$? How much is left half an Å further out, with $w = 0.2$ Å?
+# From here to notebook 09 there is one exercise in each that asks for a *new* backward function, of an operation
+# that no notebook derives. Its checker compares your gradients with difference quotients, as above.
+#
+# **1.** *Predict.* At which distance is $\mu = 1/2$? How much is left half an Å further out, with $w = 0.2$ Å?
 #
 # <details><summary>Solution</summary>
 #
@@ -177,7 +189,7 @@ for name, forward, backward, inputs in [
 #
 # </details>
 #
-# **2.** The released code makes its complex channels differently. It lists the real functions
+# **2.** *Predict.* The released code makes its complex channels differently. It lists the real functions
 # $r^{-k}\sin(2\pi\kappa_n r + \phi_n)$, $n = 0..7$, with $k$ running fastest, and takes neighbours in this list as
 # real and imaginary part. Which powers share a channel then?
 #
@@ -188,7 +200,7 @@ for name, forward, backward, inputs in [
 #
 # </details>
 #
-# **3.** Suppose $w_c$ becomes negative in training. What does the mask do then?
+# **3.** *Predict.* Suppose $w_c$ becomes negative in training. What does the mask do then?
 #
 # <details><summary>Solution</summary>
 #
@@ -196,9 +208,66 @@ for name, forward, backward, inputs in [
 # $\max(|w|, 0.001)$; the field `clamp_cutoffs` turns that on.
 #
 # </details>
+#
+# **4.** *Derive.* The sigmoid never quite ends. Many later networks end theirs: with $x = r / r_c$,
+# $f(x) = 1 - 10x^3 + 15x^4 - 6x^5$ for $x < 1$ and 0 beyond. How smooth is it at $x = 1$, and what would be wrong with
+# $1 - x$?
+#
+# <details><summary>Solution</summary>
+#
+# $f'(x) = -30\, x^2 (1 - x)^2$, so that $f$, $f'$ and $f''$ all vanish at $x = 1$: energies and forces are smooth
+# there, and the forces have a slope. With $1 - x$ the energy would have a kink, and the forces would jump.
+#
+# </details>
+#
+# **5.** *Derive and code.* Other networks describe a distance by Gaussians,
+#
+# $$\rho_k(r) = e^{-(r - c_k)^2 / 2 w_k^2},$$
+#
+# with learnable centres $c_k$ and widths $w_k$. Here is the forward function. Derive the gradients by $c$, $w$ and the
+# distances, and write `gaussians_backward(d_rho, cache)`, which returns the three.
+
+
+# %%
+def gaussians_forward(centres, widths, distances):
+    """ρ, (K, N_i, N_j), from (K,), (K,) and (N_i, N_j)."""
+    x = (distances - centres[:, None, None]) / widths[:, None, None]
+    rho = np.exp(-(x**2) / 2)
+    return rho, (x, rho, widths)
+
+
+# %% tags=["hide-input"]
+def check_gaussians_backward(gaussians_backward):
+    inputs = [np.linspace(1, 3, 5), np.linspace(0.3, 0.6, 5), distances]
+    assert_backward(gaussians_forward, gaussians_backward, inputs, ["c", "w", "r"], rng)
+    print("right")
+
 
 # %% [markdown]
-# **In the code:** [radial.py](../cormorant_np/network/radial.py)
+# <details><summary>Solution</summary>
+#
+# With $x = (r - c)/w$ and $\rho = e^{-x^2/2}$: $\delta\rho = -x \rho\, \delta x$ and
+# $\delta x = (\delta r - \delta c - x\, \delta w) / w$. So with $dx = -x \rho\, d\rho$,
+#
+# $$dc_k = -\sum_{ij} \frac{dx}{w_k}, \qquad dw_k = -\sum_{ij} \frac{x\, dx}{w_k}, \qquad
+# dr_{ij} = \sum_k \frac{dx}{w_k}.$$
+#
+# Who serves many collects a sum: a centre serves all pairs, a distance all functions.
+#
+# ```python
+# def gaussians_backward(d_rho, cache):
+#     x, rho, widths = cache
+#     d = -x * rho * d_rho / widths[:, None, None]
+#     return -d.sum(axis=(1, 2)), -(x * d).sum(axis=(1, 2)), d.sum(axis=0)
+#
+#
+# check_gaussians_backward(gaussians_backward)
+# ```
+#
+# </details>
+
+# %% [markdown]
+# **In the code:** [plain.py](../cormorant_np/plain.py)
 #
 # **In the documentation:** [radial](../docs/derivations/radial.md)
 #

@@ -11,12 +11,8 @@ import numpy as np
 
 from cormorant_np import Config, data, plain
 from cormorant_np.drawing import ELEMENTS, print_table
-from cormorant_np.gradient_check import backward_errors
+from cormorant_np.gradient_check import assert_backward, backward_errors
 from cormorant_np.model import init_params
-from cormorant_np.network.arrangement import arrange_forward
-from cormorant_np.network.edge_network import dot_products_forward, edge_network_backward, edge_network_forward
-from cormorant_np.network.geometry import pair_functions_forward
-from cormorant_np.network.pairs import spread
 from cormorant_np.network.parameters import num_edge_columns
 from cormorant_np.rotation import random_rotation, rotate
 from cormorant_np.so3_vector import block
@@ -29,43 +25,38 @@ from cormorant_np.so3_vector import block
 # $$d_{\ell c, ij} = F_{\ell c i} \cdot F_{\ell c j} = \sum_m (-1)^m F_{\ell c i, m}\, F_{\ell c j, -m},$$
 #
 # up to a constant the Clebsch-Gordan product into $\ell = 0$ (footnote 1). Nothing is conjugated, so it is not the
-# usual inner product of complex vectors; it is symmetric in $i$ and $j$, and complex. The loop goes through all
-# ordered pairs, and so does `plain.dot_forward`. The fast network keeps each pair $j \le i$ once, and `spread` gives
-# both orders what they share. (It still *computes* dot products of both orders, as one matrix product, and keeps half.)
+# usual inner product of complex vectors; it is symmetric in $i$ and $j$, and complex. `plain.dot_forward` does it for
+# one $\ell$.
 
 # %%
 config = Config.md17(num_channels=3, l_max=(2, 2), l_max_sh=(2, 2))
 rng = np.random.default_rng(0)
 ethanol = data.load("sample")
-batch = data.make_batch(ethanol.charges[:1], ethanol.positions[:1], config, np.float64)
-distances, harmonics, _ = plain.geometry_forward(batch.positions[0], config)
+charges, positions = ethanol.charges[0], ethanol.positions[0]
+distances, harmonics, _ = plain.geometry_forward(positions, config)
 
 
 def random_complex(*shape):
     return rng.standard_normal(shape) + 1j * rng.standard_normal(shape)
 
 
-features = random_complex(9, 3, 1, 9)  # components (ℓ, m), channels, molecules, atoms
+F = [random_complex(2 * l + 1, 3, 9) for l in range(3)]  # for every ℓ: components m, channels, atoms
 naive = np.zeros((3, 3, 9, 9), dtype=complex)
 for l in range(3):
     for m in range(-l, l + 1):
-        for j in range(9):
-            for i in range(9):
-                f_i, f_j = features[l * l + l + m, :, 0, i], features[l * l + l - m, :, 0, j]
-                naive[l, :, j, i] += (-1) ** m * f_i * f_j
+        for i in range(9):
+            for j in range(9):
+                naive[l, :, i, j] += (-1) ** m * F[l][l + m, :, i] * F[l][l - m, :, j]
 
-F = [features[block(l), :, 0] for l in range(3)]  # as in plain.py, a list over ℓ of (2ℓ+1, C, N)
-np.testing.assert_allclose([plain.dot_forward(f) for f in F], naive, atol=1e-12)
-dots, _ = dot_products_forward(features)
-np.testing.assert_allclose(spread(dots)[:, 0], naive.reshape(9, 9, 9), atol=1e-12)
-np.testing.assert_allclose(naive, naive.swapaxes(2, 3), atol=1e-12)
-print("numbers for a channel and an ℓ:", dots[0].size, "instead of", naive[0, 0].size)
+d = np.array([plain.dot_forward(f) for f in F])  # ℓ, channels, i, j
+np.testing.assert_allclose(d, naive, atol=1e-12)
+np.testing.assert_allclose(d, d.swapaxes(2, 3), atol=1e-12)
 
-turned, _ = dot_products_forward(rotate(features, random_rotation(rng)))
-np.testing.assert_allclose(turned, dots, atol=1e-12)
+turned = rotate(np.concatenate(F), random_rotation(rng))  # `rotate` wants all (ℓ, m) in one array
+np.testing.assert_allclose([plain.dot_forward(turned[block(l)]) for l in range(3)], d, atol=1e-12)
 
 # %% [markdown]
-# So dot products are symmetric, and unchanged when all atoms are turned together. The library writes them as a sum of
+# So dot products are symmetric, and unchanged when all atoms are turned together. One can read them as a sum of
 # products with the *dual* $\tilde F_m = (-1)^m F_{-m}$; why this dual may stand next to $F$ is exercise 2.
 #
 # ## Equation (S2)
@@ -85,38 +76,26 @@ params = init_params(config, rng, np.float64)
 layer = plain.under("layers.1.", params)
 eta, _ = plain.radial_forward(layer["radial.kappa"], layer["radial.phi"], distances, config)
 mu, _ = plain.mask_forward(layer["edge.cutoff"], layer["edge.width"], distances, config)
-edges = random_complex(3, 3, 1, 45)  # g of the layer before: ℓ, channels, molecules, pairs
-g, d = spread(edges)[:, :, 0], spread(dots)[:, 0]
+g = random_complex(3, 3, 9, 9)  # of the layer before: ℓ, channels, i, j
+g = g + g.swapaxes(2, 3)
 
 naive = np.zeros((3, 3, 9, 9), dtype=complex)
 for l in range(3):
     weight = layer[f"edge.weight.{l}"]
-    for j in range(9):
-        for i in range(9):
-            x = np.concatenate([g[l, :, j, i], d[:, j, i], eta[:, j, i]])
+    for i in range(9):
+        for j in range(9):
+            x = np.concatenate([g[l, :, i, j], *d[:, :, i, j], eta[:, i, j]])
             for c in range(3):
-                naive[l, c, j, i] = mu[c, j, i] * (weight[c] @ x)
+                naive[l, c, i, j] = mu[c, i, j] * (weight[c] @ x)
 
-new_g, _ = plain.edge_network_forward(plain.under("edge.weight.", layer), g, F, eta, mu)
+weights = plain.under("edge.weight.", layer)
+new_g, cache = plain.edge_network_forward(weights, g, F, eta, mu)
 np.testing.assert_allclose(new_g, naive, atol=1e-12)
+np.testing.assert_allclose(new_g, np.swapaxes(new_g, 2, 3), atol=1e-12)
 
 # %% [markdown]
 # $W_\ell$ is stored as (out, in). That is the only difference from the equation.
 #
-# The fast network does the sum over $c'$ in two pieces: $g^s$ is different for every $\ell$, but $d$ and $\eta$ are the
-# same for all, so one large matrix product serves them together. `arrange_forward` sorts the columns of all $W_\ell$
-# into two matrices, `edge_g` and `edge_d_eta`. `pair_functions_forward` makes $\eta$ and $\mu$ of all layers together,
-# since distances are the same in all.
-
-# %%
-arranged = arrange_forward(params, config)
-pairs, _ = pair_functions_forward(arranged, batch.charges, batch.positions, config)
-weights_g, weights_d_eta = arranged["layers.1.edge_g"], arranged["layers.1.edge_d_eta"]
-inputs = [edges, features, pairs.radial[1], pairs.masks[1], weights_g, weights_d_eta]
-new_edges, _ = edge_network_forward(*inputs)
-np.testing.assert_allclose(spread(new_edges)[:, :, 0], naive, atol=1e-12)
-
-# %% [markdown]
 # ## Who gets what
 #
 # The input $F^0$ has only $\ell = 0$, and there are no edges before the first layer. So the concatenation grows in
@@ -143,15 +122,16 @@ print_table(rows, ["layer", "weight", "g", "d", "η", "columns"])
 # senders $j$ across. The mask is visible: bonds are bright, and distant pairs are dark.
 
 # %% tags=["hide-input"]
-F, _ = plain.input_forward(params, batch.charges[0], distances, config)
-g = []
+F_0, _ = plain.input_forward(params, charges, distances, config)
+edges, activations = [], F_0
 figure, axes = plt.subplots(2, 3, figsize=(9, 5.6))
-names = [ELEMENTS[int(z)][0] for z in batch.charges[0]]
+names = [ELEMENTS[int(z)][0] for z in charges]
 for s in range(2):
-    g, F, _ = plain.layer_forward(plain.under(f"layers.{s}.", params), g, F, distances, harmonics, s, config)
+    of_layer = plain.under(f"layers.{s}.", params)
+    edges, activations, _ = plain.layer_forward(of_layer, edges, activations, distances, harmonics, s, config)
     for l in range(3):
         ax = axes[s, l]
-        picture = ax.imshow(abs(g[l][0]))
+        picture = ax.imshow(abs(edges[l][0]))
         ax.grid(False)
         ax.set(title=f"|g$^{s + 1}$|, ℓ = {l}", xticks=range(9), yticks=range(9))
         ax.set_xticklabels(names)
@@ -164,18 +144,50 @@ plt.show()
 # ## Backward
 #
 # For $g = \mu\, e$ and $e = W x$, with the gradient convention of notebook 09, $de = \mu\, dg$,
-# $dW = de\, x^\dagger$, $dx = W^\dagger de$ and $d\mu = \sum_\ell \mathrm{Re}(\bar e\, dg)$. Checked in random
-# directions, for $g^s$, $F$, $\eta$, $\mu$ and the two weight matrices:
+# $dW = de\, x^\dagger$, $dx = W^\dagger de$ and $d\mu = \sum_\ell \mathrm{Re}(\bar e\, dg)$. Here is the weight of
+# $\ell = 1$ and the mask as loops:
 
 # %%
-errors = backward_errors(edge_network_forward, edge_network_backward, inputs, rng)
+d_new_g = random_complex(3, 3, 9, 9)
+_, _, _, d_mu, d_weights = plain.edge_network_backward(list(d_new_g), cache)
+
+d_weight, naive_d_mu = np.zeros_like(weights["1"]), np.zeros_like(mu)
+for i in range(9):
+    for j in range(9):
+        for l in range(3):
+            x = np.concatenate([g[l, :, i, j], *d[:, :, i, j], eta[:, i, j]])
+            e, d_e = weights[str(l)] @ x, mu[:, i, j] * d_new_g[l, :, i, j]
+            naive_d_mu[:, i, j] += (e.conj() * d_new_g[l, :, i, j]).real
+            if l == 1:
+                d_weight += np.outer(d_e, x.conj())
+np.testing.assert_allclose(d_weights[1], d_weight, atol=1e-12)
+np.testing.assert_allclose(d_mu, naive_d_mu, atol=1e-12)
+
+# %% [markdown]
+# And all gradients against difference quotients, for $g^s$, $F$, $\eta$, $\mu$ and the three weights. `plain` works on
+# lists over $\ell$ and the check on arrays, so the two lists are taken apart first:
+
+
+# %%
+def edge_network(g, f_0, f_1, f_2, eta, mu, *weights):
+    by_l = {str(l): weight for l, weight in enumerate(weights)}
+    new_g, cache = plain.edge_network_forward(by_l, g, [f_0, f_1, f_2], eta, mu)
+    return np.array(new_g), cache
+
+
+def edge_network_gradient(d_new_g, cache):
+    d_g, d_F, d_eta, d_mu, d_weights = plain.edge_network_backward(list(d_new_g), cache)
+    return np.array(d_g), *d_F, d_eta, d_mu, *d_weights
+
+
+errors = backward_errors(edge_network, edge_network_gradient, [g, *F, eta, mu, *weights.values()], rng)
 assert max(errors) < 1e-8
 print(*(f"{error:.0e}" for error in errors))
 
 # %% [markdown]
 # ## Exercises
 #
-# **1.** Are the edges really unchanged when the molecule turns? And when two atoms are exchanged?
+# **1.** *Predict.* Are the edges really unchanged when the molecule turns? And when two atoms are exchanged?
 #
 # <details><summary>Solution</summary>
 #
@@ -185,7 +197,7 @@ print(*(f"{error:.0e}" for error in errors))
 #
 # </details>
 #
-# **2.** Show that $\sum_m \tilde F_m G_m$ with the dual $\tilde F_m = (-1)^m F_{-m}$ is invariant. (Use
+# **2.** *Derive.* Show that $\sum_m \tilde F_m G_m$ with the dual $\tilde F_m = (-1)^m F_{-m}$ is invariant. (Use
 # $\overline{D_{mm'}} = (-1)^{m-m'} D_{-m,-m'}$ and the unitarity of $D$.)
 #
 # <details><summary>Solution</summary>
@@ -199,7 +211,7 @@ print(*(f"{error:.0e}" for error in errors))
 #
 # </details>
 #
-# **3.** What would break if the mask multiplied $\eta$ alone, and not the whole sum?
+# **3.** *Predict.* What would break if the mask multiplied $\eta$ alone, and not the whole sum?
 #
 # <details><summary>Solution</summary>
 #
@@ -207,9 +219,57 @@ print(*(f"{error:.0e}" for error in errors))
 # apart would not have independent energies.
 #
 # </details>
+#
+# **4.** *Derive and code.* The mask closes an edge by its distance. Let an edge also close itself when it has little to
+# say:
+#
+# $$h_{c,ij} = g_{c,ij}\; \sigma\bigl(|g_{c,ij}|^2 - b_c\bigr)$$
+#
+# with a learnable real threshold $b_c$. $|g|^2$ is invariant, so this is allowed. Here is the forward function. Derive
+# the gradients by $g$ and $b$, and write `gate_backward(d_h, cache)`, which returns the two. Notebook 09's first pages
+# have the rule that you need: a small change of $g$ changes the loss by $\mathrm{Re}(\overline{dg}\, \delta g)$.
+
+
+# %%
+def gate_forward(g, b):
+    """h, (C, N_i, N_j) complex, from g, the same, and b, (C,) real."""
+    gate = 1 / (1 + np.exp(b[:, None, None] - abs(g) ** 2))
+    return gate * g, (g, gate)
+
+
+# %% tags=["hide-input"]
+def check_gate_backward(gate_backward):
+    assert_backward(gate_forward, gate_backward, [g[0], np.array([0.5, 1, 2])], ["g", "b"], rng)
+    print("right")
+
 
 # %% [markdown]
-# **In the code:** [plain.py](../cormorant_np/plain.py), [edge_network.py](../cormorant_np/network/edge_network.py)
+# <details><summary>Solution</summary>
+#
+# With $u = |g|^2 - b$, $\delta h = \sigma\, \delta g + g\, \sigma'\, \delta u$, where
+# $\delta u = 2\, \mathrm{Re}(\bar g\, \delta g) - \delta b$ is real. The second term changes the loss by
+# $\mathrm{Re}(\overline{dh}\, g)\, \sigma'\, \delta u$, so with $t = \sigma' \,\mathrm{Re}(\bar g\, dh)$ and
+# $\sigma' = \sigma(1 - \sigma)$,
+#
+# $$dg = \sigma\, dh + 2\, t\, g, \qquad db_c = -\sum_{ij} t.$$
+#
+# ```python
+# def gate_backward(d_h, cache):
+#     g, gate = cache
+#     t = gate * (1 - gate) * (g.conj() * d_h).real
+#     return gate * d_h + 2 * t * g, -t.sum(axis=(1, 2))
+#
+#
+# check_gate_backward(gate_backward)
+# ```
+#
+# Forget the conjugate in $t$, and the checker refuses both gradients: $\mathrm{Re}(g\, dh)$ is not how fast $|g|^2$
+# grows along $dh$.
+#
+# </details>
+
+# %% [markdown]
+# **In the code:** [plain.py](../cormorant_np/plain.py)
 #
 # **In the documentation:** [edge_network](../docs/derivations/edge_network.md)
 #

@@ -11,24 +11,13 @@ import numpy as np
 
 from cormorant_np import Config, data, plain
 from cormorant_np.clebsch_gordan import paths, table
-from cormorant_np.drawing import axes_3d, draw_molecule, draw_spherical_function, print_table, sphere
-from cormorant_np.gradient_check import backward_errors
-from cormorant_np.model import features as all_features
+from cormorant_np.drawing import axes_3d, draw_molecule, draw_what_an_atom_sees, print_table
+from cormorant_np.gradient_check import assert_backward, backward_errors
 from cormorant_np.model import init_params
-from cormorant_np.network.arrangement import arrange_forward, layer_coupling
-from cormorant_np.network.geometry import geometry_forward, real_harmonics_forward
-from cormorant_np.network.pairs import spread
 from cormorant_np.network.parameters import num_paths
-from cormorant_np.network.real_form import join, real_matrix, split
-from cormorant_np.network.vertex_network import (
-    edge_to_vertex_backward,
-    edge_to_vertex_forward,
-    vertex_network_backward,
-    vertex_network_forward,
-)
 from cormorant_np.rotation import random_rotation, rotate
 from cormorant_np.so3_vector import block
-from cormorant_np.spherical_harmonics import complex_sh, real_from_complex
+from cormorant_np.spherical_harmonics import complex_sh
 
 # %% [markdown]
 # ## What an atom can see
@@ -45,18 +34,8 @@ from cormorant_np.spherical_harmonics import complex_sh, real_from_complex
 # %% tags=["hide-input"]
 ethanol = data.load("sample")
 charges, positions = ethanol.charges[0], ethanol.positions[0]
-neighbours = [1, 6, 7, 8]  # of atom 0, a carbon
-towards = positions[neighbours] - positions[0]
-axes = axes_3d(4, size=2.4)
-draw_molecule(axes[0], charges[[0, *neighbours]], positions[[0, *neighbours]], reach=1.6)
+axes = draw_what_an_atom_sees(charges, positions, atom=0, neighbours=[1, 6, 7, 8])
 axes[0].set_title("a carbon and its\nfour neighbours")
-for ax, l_max in zip(axes[1:], (1, 3, 6), strict=True):
-    seen, grid = complex_sh(towards, l_max).sum(axis=1), complex_sh(sphere()[2], l_max).conj()
-    weights = np.concatenate([np.full(2 * l + 1, 2 * l + 1) for l in range(l_max + 1)])
-    f = np.tensordot(weights * seen, grid, axes=1).real
-    f = 0.9 * np.maximum(f, 0) / f.max()
-    draw_spherical_function(ax, f, f, "viridis", (0, 1))
-    ax.set_title(f"seen with L = {l_max}")
 plt.show()
 
 # %% [markdown]
@@ -112,14 +91,14 @@ for l in range(3):
 # keeps what it knew. Channels are multiplied one by one, channel $c$ of the one factor with channel $c$ of the
 # other; only $W$ mixes them. Here is the whole thing as a loop over atoms, weights and paths:
 
+
 # %%
 def cg(a, b, l1, l2, l):
     """One path, for all channels at once."""
     return np.einsum("abm,ac,bc->mc", table(l1, l2, l), a, b)
 
 
-features = random_complex(9, 2, 1, 9)  # components (ℓ, m), channels, molecules, atoms
-F = [features[block(l), :, 0] for l in range(3)]
+F = [random_complex(2 * l + 1, 2, 9) for l in range(3)]  # for every ℓ: components m, channels, atoms
 params = init_params(config, rng, np.float64)
 weights = plain.under("layers.1.vertex.weight.", params)
 
@@ -140,75 +119,27 @@ for l in range(3):
     np.testing.assert_allclose(new_F[l], naive[l], atol=1e-12)
 
 # %% [markdown]
-# `plain.vertex_network_forward` is the same without the loop over atoms. What follows is how the fast network does it.
-#
-# ## Fast: pairs once, and real harmonics
-#
-# $g_{ij}$ is symmetric and kept once for each pair (notebook 06). $Y^\ell$ is nearly so: $\hat{\mathbf r}_{ji} =
-# -\hat{\mathbf r}_{ij}$, and $Y^\ell(-\hat{\mathbf r}) = (-1)^\ell\, Y^\ell(\hat{\mathbf r})$. So harmonics are kept
-# once, too, and `real_harmonics_forward` makes those of both orders, in arrays that end in `(..., N_j, N_i)`.
-#
-# As its name says, it makes the *real* harmonics, $Y_{\rm real} = U\, Y$ (notebook 02): $g$ times a real number is half
-# the work of $g$ times a complex one. What comes out is $U G$. Nothing is lost, since $U^\dagger$ leads back; in the
-# network it waits until the Clebsch-Gordan coefficients are applied, and is part of them.
-
-# %%
-batch = data.make_batch(ethanol.charges[:1], ethanol.positions[:1], config, np.float64)
-geometry, _ = geometry_forward(batch.charges, batch.positions, config)
-y = real_harmonics_forward(geometry.harmonics)
-first, second = np.triu_indices(9)
-edges = g[:, :, None, first, second]  # ℓ, channels, molecules, pairs
-for l in range(3):
-    pairs = join(edge_to_vertex_forward(split(spread(edges[l]), 2), y[block(l)]), 3)  # U G
-    pairs = np.tensordot(real_from_complex(l).conj().T, pairs, axes=1)
-    np.testing.assert_allclose(pairs[:, :, 0].swapaxes(2, 3), G[l], atol=1e-14)
-
-# %% [markdown]
-# ## Fast: real form
-#
-# The fast $G$ has an axis of length 2 more, made by `split` and removed by `join`. From here to the end of the layer,
-# a complex number $x + iy$ is kept as the pair $(x, y)$, and a factor $u + iv$ acts on it as a real matrix,
-#
-# $$(u + iv)(x + iy) \;\leftrightarrow\;
-# \begin{pmatrix} u & -v \\ v & u \end{pmatrix} \begin{pmatrix} x \\ y \end{pmatrix}.$$
-#
-# A product of complex matrices becomes one of real matrices with twice as many rows and columns. It costs the same
-# multiplications, real matrices are faster to multiply when they are small, and the transpose of the real matrix is
-# the *conjugate* transpose of the complex one, which is what the backward pass needs.
-
-# %%
-a, b, c = random_complex(4, 5), random_complex(5, 3), random_complex(4, 3)
-matrix = real_matrix(a, 0).reshape(8, 10)
-np.testing.assert_allclose(join((matrix @ split(b, 0).reshape(10, 3)).reshape(4, 2, 3), 1), a @ b)
-np.testing.assert_allclose(join((matrix.T @ split(c, 1).reshape(8, 3)).reshape(2, 5, 3), 0), a.conj().T @ c)
-
-# %% [markdown]
-# ## Fast: coefficients last
-#
-# The fast network turns the order around. The loop couples first and sums over neighbours after; the fast network
-# sums the products $\sum_j G_p F_q$ first, matrix products for all components $p$ and $q$, then applies the sparse
-# matrix of all Clebsch-Gordan coefficients, then mixes, one matrix product for each $\ell$. Sums may be exchanged,
-# so the result is the same, and it is far faster. The weights have been *arranged* for this: folded, since the
-# square's paths are computed once (notebook 04), and put side by side in real form.
-
-# %%
-couple = layer_coupling(config, 1, features)
-matrices = arrange_forward(params, config)["layers.1.vertex"]
-new_features, _ = vertex_network_forward(edges, y, features, matrices, couple)
-np.testing.assert_allclose(new_features[:, :, 0], np.concatenate(new_F), atol=1e-12)
-
-# %% [markdown]
-# $G$ itself never exists as a whole. It would be the largest array of the network, too large for a processor's cache.
-# `aggregate_forward` makes it for one $\ell$, multiplies it with $F$, and forgets it; the backward pass makes it anew,
-# one multiplication for each number, rather than fetch it from memory.
+# `plain.vertex_network_forward` is the same without the loop over atoms. One line of it does the work of the inner
+# loops, the product of one path for all atoms at once: `einsum("pqm,pcij,qcj->mci", table(l1, l2, l), G[l1], F[l2])`.
+# Its letters are those of the equation, $p$ for $m_1$ and $q$ for $m_2$, and a letter that the result does not have is
+# summed over, here also the neighbour $j$.
 #
 # And it is covariant. Turn the harmonics and the states, and the new states are turned:
 
 # %%
 rotation = random_rotation(rng)
-turned_y = real_harmonics_forward(rotate(geometry.harmonics, rotation))
-turned, _ = vertex_network_forward(edges, turned_y, rotate(features, rotation), matrices, couple)
-np.testing.assert_allclose(turned, rotate(new_features, rotation), atol=1e-12)
+
+
+def turn(x):
+    """A list over ℓ, turned; `rotate` wants all (ℓ, m) in one array."""
+    turned = rotate(np.concatenate(x), rotation)
+    return [turned[block(l)] for l in range(len(x))]
+
+
+turned_G, _ = plain.edge_to_vertex_forward(g, turn(harmonics))
+of_turned, _ = plain.vertex_network_forward(weights, turned_G, turn(F), config.vertex_order)
+for l, expected in enumerate(turn(new_F)):
+    np.testing.assert_allclose(of_turned[l], expected, atol=1e-12)
 
 # %% [markdown]
 # ## Columns of the weight matrix
@@ -241,16 +172,14 @@ print_table(rows, ["layer", "ℓ", "aggregate", "square", "identity", "weight W"
 
 # %% tags=["hide-input"]
 params = init_params(paper, np.random.default_rng(1), np.float64)
-batch = data.make_batch(ethanol.charges[:1], ethanol.positions[:1], paper, np.float64)
-moved = batch.positions.copy()
-moved[0, 3, 2] += 1e-4
-before = all_features(params, batch, paper)
-after = all_features(params, batch._replace(positions=moved), paper)
+moved = positions.copy()
+moved[3, 2] += 1e-4
+before, after = (plain.features(params, charges, r, paper) for r in (positions, moved))
 axes = axes_3d(4, size=2.6)
 for s, ax in enumerate(axes):
-    old, new = before[s][:, :, 0], after[s][:, :, 0]
+    old, new = np.concatenate(before[s]), np.concatenate(after[s])  # components, channels, atoms
     change = np.linalg.norm(new - old, axis=(0, 1)) / np.linalg.norm(old, axis=(0, 1))
-    draw_molecule(ax, charges, batch.positions[0], labels=False, highlight=np.log10(change / change.max()))
+    draw_molecule(ax, charges, positions, labels=False, highlight=np.log10(change / change.max()))
     ax.set_title(f"layer {s + 1}")
 bar = plt.cm.ScalarMappable(plt.Normalize(-6, 0), "viridis")
 axes[0].figure.colorbar(bar, ax=axes, shrink=0.7, label="change, powers of ten")
@@ -262,53 +191,52 @@ plt.show()
 #
 # ## Backward
 #
-# Every step is a product or a sum, so every derivative is one too; the docstrings in `plain.py` and
-# `vertex_network.py` have them in a line each, and notebook 09 derives them. Here we only check the fast ones, for $g$
-# and $Y$ in (S3) with $\ell = 2$, and for $g$, $Y$, $F$ and the weights in all of (S3) to (S5):
+# Every step is a product or a sum, so every derivative is one too; the docstrings in `plain.py` have them in a line
+# each, and notebook 09 derives them. Here we only check them, for $g$ and $Y$ of $\ell = 2$ in (S3), and for $G$, $F$
+# and the weights in (S4) and (S5):
+
 
 # %%
-def forward(*inputs):
-    return vertex_network_forward(*inputs, couple)
-
-
 def edge_to_vertex(g, y):
-    return edge_to_vertex_forward(g, y), (g, y)
+    G, cache = plain.edge_to_vertex_forward([g], [y])
+    return G[0], cache
 
 
-def edge_to_vertex_gradient(d_pairs, cache):
-    return edge_to_vertex_backward(d_pairs, *cache)
+def edge_to_vertex_gradient(d_G, cache):
+    (d_g,), (d_y,) = plain.edge_to_vertex_backward([d_G], cache)
+    return d_g, d_y
 
 
-inputs = [split(spread(edges[2]), 2), y[block(2)]]
-errors = backward_errors(edge_to_vertex, edge_to_vertex_gradient, inputs, rng)
-errors += backward_errors(forward, vertex_network_backward, [edges, y, features, matrices], rng)
+def vertex_network(*inputs):
+    """G, F and the weights are lists over ℓ, here one after the other; the result as one array."""
+    by_l = {str(l): weight for l, weight in enumerate(inputs[6:])}
+    new_F, cache = plain.vertex_network_forward(by_l, list(inputs[:3]), list(inputs[3:6]), config.vertex_order)
+    return np.concatenate(new_F), cache
+
+
+def vertex_network_gradient(d_new_F, cache):
+    d_G, d_F, d_weights = plain.vertex_network_backward([d_new_F[block(l)] for l in range(3)], cache)
+    return *d_G, *d_F, *d_weights
+
+
+errors = backward_errors(edge_to_vertex, edge_to_vertex_gradient, [g[2], harmonics[2]], rng)
+errors += backward_errors(vertex_network, vertex_network_gradient, [*G, *F, *weights.values()], rng)
 assert max(errors) < 1e-8
 print(*(f"{error:.0e}" for error in errors))
 
 # %% [markdown]
 # ## Exercises
 #
-# **1.** Edges are symmetric, $g_{ij} = g_{ji}$. And $G_{ij}$?
+# **1.** *Predict.* Edges are symmetric, $g_{ij} = g_{ji}$. And $G_{ij}$?
 #
 # <details><summary>Solution</summary>
 #
 # $\hat{\mathbf r}_{ji} = -\hat{\mathbf r}_{ij}$, so $G_{\ell,ji} = (-1)^\ell G_{\ell,ij}$: odd $\ell$ change sign.
-# Two atoms of a pair see each other in opposite directions. Seen as a matrix, $G_p$ is its own transpose up to a
-# sign, and the backward pass, which needs the transpose, makes use of that.
+# Two atoms of a pair see each other in opposite directions.
 #
 # </details>
 #
-# **2.** How many multiplications does the naive order of summing cost compared with the library's, for $N$ atoms?
-#
-# <details><summary>Solution</summary>
-#
-# Naively, every pair $(i,j)$ does all 449 Clebsch-Gordan multiplications ($L = 3$); in the fast network every pair does
-# the 256 products $G_p F_q$ and only every atom does the coupling. More important, both are large regular matrix
-# products.
-#
-# </details>
-#
-# **3.** An atom could be its own neighbour. What would $G_{ii}$ be?
+# **2.** *Derive.* An atom could be its own neighbour. What would $G_{ii}$ be?
 #
 # <details><summary>Solution</summary>
 #
@@ -316,10 +244,77 @@ print(*(f"{error:.0e}" for error in errors))
 # pairs: $\eta$ is zero there, but the dot product $F_i \cdot F_i$ is not. The field `self_pairs` switches them on.
 #
 # </details>
+#
+# **3.** *Predict, then code.* Which states change in the first layer if the mask of the first layer ended at 1.3 Å
+# for all channels (with a width of 0.01 Å)? Look at the last picture, and try it with
+# `params | {"layers.0.edge.cutoff": np.full(16, 1.3), "layers.0.edge.width": np.full(16, 0.01)}`.
+#
+# <details><summary>Solution</summary>
+#
+# Of the moved hydrogen itself and of the oxygen; all other atoms are farther away, and there the mask is below
+# $10^{-9}$:
+#
+# ```python
+# short = params | {"layers.0.edge.cutoff": np.full(16, 1.3), "layers.0.edge.width": np.full(16, 0.01)}
+# old, new = (np.concatenate(plain.features(short, charges, r, paper)[0]) for r in (positions, moved))
+# print(np.flatnonzero(abs(new - old).max(axis=(0, 1)) > 1e-9))
+# ```
+#
+# </details>
+#
+# **4.** *Derive and code.* Products of products grow quickly (notebook 08 counts how). Here is a function that keeps
+# activations small and is covariant all the same, because the length of $F_\ell$ is invariant:
+#
+# $$H_{\ell m c, i} = \frac{F_{\ell m c, i}}{q_{\ell c, i}}, \qquad
+# q_{\ell c, i} = \sqrt{1 + \textstyle\sum_{m'} |F_{\ell m' c, i}|^2}.$$
+#
+# Derive the gradient by $F_\ell$, and write `squash_backward(d_h, cache)`.
+
+
+# %%
+def squash_forward(f):
+    """H, (2ℓ+1, C, N), from F_ℓ, the same, for one ℓ."""
+    q = np.sqrt(1 + (abs(f) ** 2).sum(axis=0))
+    return f / q, (f, q)
+
+
+np.testing.assert_allclose(turn([squash_forward(f)[0] for f in F])[2], squash_forward(turn(F)[2])[0])
+
+
+# %% tags=["hide-input"]
+def check_squash_backward(squash_backward):
+    for l, f in enumerate(F):
+        assert_backward(squash_forward, squash_backward, [f], [f"F of ℓ = {l}"], rng)
+    print("right")
+
 
 # %% [markdown]
-# **In the code:** [plain.py](../cormorant_np/plain.py),
-# [vertex_network.py](../cormorant_np/network/vertex_network.py)
+# <details><summary>Solution</summary>
+#
+# $\delta H_m = \delta F_m / q - F_m\, \delta q / q^2$, and $\delta q$ is real,
+# $\delta q = \mathrm{Re} \sum_{m'} \overline{F_{m'}}\, \delta F_{m'} / q$. The second term changes the loss by
+# $-\mathrm{Re} \sum_m \overline{dH_m}\, F_m\, \delta q / q^2$. With the real number
+# $t = \mathrm{Re} \sum_m \overline{F_m}\, dH_m$,
+#
+# $$dF_m = \frac{dH_m}{q} - \frac{t\, F_m}{q^3}.$$
+#
+# ```python
+# def squash_backward(d_h, cache):
+#     f, q = cache
+#     t = (f.conj() * d_h).real.sum(axis=0)
+#     return d_h / q - t * f / q**3
+#
+#
+# check_squash_backward(squash_backward)
+# ```
+#
+# The part of $dH$ along $F$ shrinks, by $1/q^3$, and the part across it by $1/q$ only: compare the unit vector in
+# notebook 09, which has no part along itself at all.
+#
+# </details>
+
+# %% [markdown]
+# **In the code:** [plain.py](../cormorant_np/plain.py)
 #
 # **In the documentation:** [edge_to_vertex](../docs/derivations/edge_to_vertex.md),
 # [aggregation](../docs/derivations/aggregation.md),

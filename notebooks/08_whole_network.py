@@ -17,6 +17,7 @@ from scipy.spatial.transform import Rotation
 from cormorant_np import Config, data, plain
 from cormorant_np.drawing import draw_molecule, print_table
 from cormorant_np.exactness import groups
+from cormorant_np.gradient_check import assert_backward
 from cormorant_np.model import features as all_features
 from cormorant_np.model import forward, init_params, num_parameters
 from cormorant_np.rotation import random_rotation
@@ -36,6 +37,7 @@ distances, harmonics, _ = plain.geometry_forward(positions, config)
 # matrix:
 #
 # $$\tilde F_i = \mathrm{onehot}_i \otimes (1, \tilde Z_i, \tilde Z_i^2), \qquad F_i^0 = W \tilde F_i + b.$$
+
 
 # %%
 def featurize(z, config):
@@ -91,6 +93,7 @@ print("scalars of a layer with L = 2 and 3 channels, for every atom:", len(scala
 # (1.5.1): $y = A\,(\sum_i x_i) + b$. With this we can write (S1) down. A layer is that of notebooks 05 to 07: radial
 # functions and mask, the edge network (S2), edge to vertex (S3), the vertex network (S4, S5).
 
+
 # %%
 def layer(params, g, F, distances, harmonics, config):
     eta, _ = plain.radial_forward(params["radial.kappa"], params["radial.phi"], distances, config)
@@ -129,6 +132,7 @@ np.testing.assert_allclose(forward(params, batch, config)[0], one_by_one)
 # the hydroxyl hydrogen about the C–O bond, which changes the molecule, and then the molecule as a whole, which does
 # not. The weights of the network are random, so the curve means nothing; but it is smooth, periodic, and the other
 # line is flat.
+
 
 # %% tags=["hide-input"]
 def turn_about(positions, atoms, origin, axis, angle):
@@ -263,7 +267,7 @@ print_table(list(rows), ["", "measured in F^0", "degree", "measured in the weigh
 #
 # ## Exercises
 #
-# **1.** Where does the number 640 come from, the inputs of MD17's linear output?
+# **1.** *Derive.* Where does the number 640 come from, the inputs of MD17's linear output?
 #
 # <details><summary>Solution</summary>
 #
@@ -272,7 +276,7 @@ print_table(list(rows), ["", "measured in F^0", "degree", "measured in the weigh
 #
 # </details>
 #
-# **2.** How does the number of parameters change if a molecule has one more element?
+# **2.** *Predict.* How does the number of parameters change if a molecule has one more element?
 #
 # <details><summary>Solution</summary>
 #
@@ -281,8 +285,8 @@ print_table(list(rows), ["", "measured in F^0", "degree", "measured in the weigh
 #
 # </details>
 #
-# **3.** MD17's network is linear in $x_i$, and the sum over atoms comes before the output. Show that its energy is
-# a sum of atomic energies. Is QM9's?
+# **3.** *Derive.* MD17's network is linear in $x_i$, and the sum over atoms comes before the output. Show that its
+# energy is a sum of atomic energies. Is QM9's?
 #
 # <details><summary>Solution</summary>
 #
@@ -304,6 +308,60 @@ print_table(list(rows), ["", "measured in F^0", "degree", "measured in the weigh
 #
 # print(np.log2(size(2e4) / size(1e4)))
 # ```
+#
+# </details>
+#
+# **5.** *Derive and code.* Some properties are no sum over atoms, such as the energy of the highest occupied orbital,
+# on which a few atoms decide. For these one can let the network find out which atoms count, by *softmax pooling*. With
+# two weights, $A$ for a value and $a$ for its importance,
+#
+# $$y = \sum_i p_i\, (A \cdot x_i), \qquad p_i = \frac{e^{a \cdot x_i}}{\sum_k e^{a \cdot x_k}}.$$
+#
+# All numbers are real. Derive the gradients by $A$, $a$ and $x$, and write `pooling_backward(d_y, cache)`, which
+# returns the three. And predict: how large is $y$ for two equal molecules far apart, seen as one?
+
+
+# %%
+def pooling_forward(value, importance, x):
+    """y from A, (n,), a, (n,), and x, (n, N)."""
+    values, scores = value @ x, importance @ x  # (N,)
+    p = np.exp(scores - scores.max())
+    p /= p.sum()
+    return p @ values, (value, importance, x, values, p)
+
+
+# %% tags=["hide-input"]
+def check_pooling_backward(pooling_backward):
+    inputs = [rng.standard_normal(5), rng.standard_normal(5), rng.standard_normal((5, 7))]
+    assert_backward(pooling_forward, pooling_backward, inputs, ["A", "a", "x"], rng)
+    print("right")
+
+
+# %% [markdown]
+# <details><summary>Solution</summary>
+#
+# Write $v_i = A \cdot x_i$ and $s_i = a \cdot x_i$. From $\delta p_i = p_i\,(\delta s_i - \sum_k p_k\, \delta s_k)$,
+#
+# $$\delta y = \sum_i p_i\, \delta v_i + \sum_i p_i\, (v_i - y)\, \delta s_i.$$
+#
+# So $dv_i = p_i\, dy$ and $ds_i = p_i\, (v_i - y)\, dy$: an atom gains importance if its value is above the mean. The
+# rest is two products, and $x$ is a factor in both:
+#
+# ```python
+# def pooling_backward(d_y, cache):
+#     value, importance, x, values, p = cache
+#     d_values = p * d_y
+#     d_scores = p * (values - p @ values) * d_y
+#     d_x = np.outer(value, d_values) + np.outer(importance, d_scores)
+#     return x @ d_values, x @ d_scores, d_x
+#
+#
+# check_pooling_backward(pooling_backward)
+# ```
+#
+# The usual slip is $\partial p_i / \partial s_i = p_i (1 - p_i)$ alone. It forgets that more importance for one atom
+# means less for all others, and the checker refuses the gradients by $a$ and $x$. As for the prediction: $y$ is a
+# weighted mean, so two equal molecules have the value of one, and not twice as much. For an energy that would be wrong.
 #
 # </details>
 

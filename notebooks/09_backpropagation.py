@@ -12,25 +12,19 @@ import matplotlib.pyplot as plt
 import numpy as np
 import sympy as sp
 
-from cormorant_np import Config, data, plain
+from cormorant_np import Config, data, model, plain
+from cormorant_np.clebsch_gordan import paths, table
 from cormorant_np.drawing import COLOURS, axes_3d, draw_molecule, print_table
-from cormorant_np.gradient_check import backward_errors, directional_derivative, gradient_error, inner, random_like
-from cormorant_np.model import backward, energy_and_forces, forward, init_params
-from cormorant_np.network.arrangement import arrange_backward, arrange_forward, layer_coupling
-from cormorant_np.network.edge_network import dot_products_backward, dot_products_forward
-from cormorant_np.network.geometry import geometry_forward, real_harmonics_backward, real_harmonics_forward
-from cormorant_np.network.output_network import invariants_backward, invariants_forward, output_backward, output_forward
-from cormorant_np.network.pairs import spread
-from cormorant_np.network.radial import mask_backward, mask_forward
-from cormorant_np.network.real_form import join
-from cormorant_np.network.vertex_network import (
-    aggregate_backward,
-    aggregate_forward,
-    square_backward,
-    square_forward,
-    vertex_network_backward,
-    vertex_network_forward,
+from cormorant_np.gradient_check import (
+    assert_backward,
+    backward_errors,
+    directional_derivative,
+    gradient_error,
+    inner,
+    random_like,
 )
+from cormorant_np.model import init_params
+from cormorant_np.so3_vector import block, num_l
 from cormorant_np.spherical_harmonics import normalise, normalise_backward
 
 rng = np.random.default_rng(0)
@@ -38,6 +32,21 @@ rng = np.random.default_rng(0)
 
 def random_complex(*shape):
     return rng.standard_normal(shape) + 1j * rng.standard_normal(shape)
+
+
+def random_vector(*shape):
+    """An SO(3)-vector with L = 1 as in `plain`, a list over ℓ of (2ℓ+1, *shape)."""
+    return [random_complex(2 * l + 1, *shape) for l in range(2)]
+
+
+def flat(x):
+    """A list over ℓ of (2ℓ+1, ...) as one array, ((L+1)², ...), which the check can vary."""
+    return np.concatenate(x)
+
+
+def by_l(x):
+    """The inverse of `flat`."""
+    return [x[block(l)] for l in range(num_l(x))]
 
 
 def show(errors):
@@ -144,20 +153,90 @@ plt.show()
 # With $h$ around $10^{-3}$ to $10^{-4}$ the fourth-order quotient has ten to twelve correct digits.
 # `backward_errors` does this for a pair of functions, forward and backward, one number for each input.
 #
+# ## The map
+#
+# Here is one layer, forward from top to bottom. At every arrow stands, in orange, the gradient that comes back along
+# it. Whoever is read in several places, as $F^s$ is, gets several gradients, and their *sum* is its gradient.
+
+# %% tags=["hide-input"]
+figure, ax = plt.subplots(figsize=(4.7, 7.0))
+OPERATION, VALUE, WEIGHT = "#d7e7f5", "white", "#dcefe3"
+PLACES = {  # x, y, text, colour
+    "r": (5.9, 15.3, "positions  $\\mathbf{r}$", VALUE),
+    "radial": (4.0, 13.0, "radial functions,\nmask", OPERATION),
+    "harmonics": (8.2, 13.0, "harmonics", OPERATION),
+    "kappa": (0.8, 13.0, "$\\kappa, \\phi$\n$r_c, w$", WEIGHT),
+    "g": (0.9, 11.1, "$g^s$", VALUE),
+    "F": (0.9, 8.9, "$F^s$", VALUE),
+    "edge": (4.0, 10.0, "edge network\n(S2)", OPERATION),
+    "W edge": (7.0, 10.0, r"$W^\mathrm{edge}$", WEIGHT),
+    "later g": (4.0, 7.4, "layer $s+1$", VALUE),
+    "to vertex": (8.2, 7.7, "edge to vertex\n(S3)", OPERATION),
+    "vertex": (4.4, 4.9, "vertex network\n(S4, S5)", OPERATION),
+    "W vertex": (8.2, 4.9, r"$W^\mathrm{vertex}$", WEIGHT),
+    "later F": (8.2, 2.6, "layer $s+1$", VALUE),
+    "output": (4.4, 2.4, "invariants, output", OPERATION),
+    "loss": (4.4, 0.4, "loss  $L$", VALUE),
+}
+ARROWS = [  # from, to, the gradient that comes back, where it stands on the way, how far above
+    ("r", "radial", "$dr$", 0.5, 0),
+    ("r", "harmonics", "$d\\hat{\\mathbf{r}}$", 0.5, 0),
+    ("kappa", "radial", "$d\\kappa \\dots$", 0.27, 0.5),
+    ("radial", "edge", "$d\\eta, d\\mu$", 0.42, 0),
+    ("g", "edge", "$dg^s$", 0.34, 0),
+    ("F", "edge", "$dF^s$", 0.36, 0),
+    ("W edge", "edge", "$dW$", 0.36, 0.5),
+    ("edge", "later g", "$dg^{s+1}$", 0.5, 0),
+    ("edge", "to vertex", "$dg^{s+1}$", 0.45, 0),
+    ("harmonics", "to vertex", "$dY$", 0.5, 0),
+    ("to vertex", "vertex", "$dG$", 0.45, 0),
+    ("F", "vertex", "$dF^s$", 0.45, 0),
+    ("W vertex", "vertex", "$dW$", 0.36, 0.5),
+    ("vertex", "later F", "$dF^{s+1}$", 0.5, 0),
+    ("vertex", "output", "$dF^{s+1}$", 0.48, 0),
+    ("output", "loss", "$dE$", 0.5, 0),
+]
+boxes = {}
+for name, (x, y, text, colour) in PLACES.items():
+    style = {"boxstyle": "round,pad=0.35", "facecolor": colour, "edgecolor": "#555555", "linewidth": 0.8}
+    boxes[name] = ax.text(x, y, text, ha="center", va="center", fontsize=10, bbox=style, zorder=3)
+for start, end, gradient, where, above in ARROWS:
+    (x, y, *_), (u, v, *_) = PLACES[start], PLACES[end]
+    style = {
+        "arrowstyle": "-|>",
+        "color": "#888888",
+        "patchA": boxes[start],
+        "patchB": boxes[end],
+        "shrinkA": 0,
+        "shrinkB": 3,
+    }
+    ax.annotate("", (u, v), (x, y), arrowprops=style, zorder=1)
+    background = {"boxstyle": "round,pad=0.1", "facecolor": "white", "edgecolor": "none"}
+    style = {"color": COLOURS[1], "fontsize": 11, "bbox": background, "ha": "center", "va": "center", "zorder": 2}
+    ax.text(x + where * (u - x), y + where * (v - y) + above, gradient, **style)
+ax.set(xlim=(0, 9.8), ylim=(-0.3, 15.9))
+ax.axis("off")
+plt.show()
+
+# %% [markdown]
+# Blue is an operation and has a backward function; green is learned; white is a value that somebody else has made or
+# will use. We go through it from the bottom to the top.
+#
 # ## From the energy backwards
 #
 # **Output** (1.5.1), $E = A \sum_i x_i + b$. Real products: $dA = \sum_i x_i\, dE$ and $dx_i = A\, dE$ for every
 # atom. A sum hands its gradient to each of its terms.
 
 # %%
-weight, bias, scalars = rng.standard_normal(4), rng.standard_normal(1), rng.standard_normal((4, 2, 3))
-_, cache = output_forward(weight, bias, scalars)
-d_energy = rng.standard_normal(2)
-d_weight, d_bias, d_scalars = output_backward(d_energy, cache)
+config = Config.md17(num_channels=2, l_max=(1, 1), l_max_sh=(1, 1))
+output = {"output.weight": rng.standard_normal(4), "output.bias": rng.standard_normal(1)}
+x, d_energy = rng.standard_normal((4, 3)), 0.7  # four scalars of three atoms
+_, cache = plain.output_forward(output, x, config)
+grads, d_x = plain.output_backward(d_energy, cache)
 
-np.testing.assert_allclose(d_weight, sum(d_energy[k] * scalars[:, k].sum(axis=1) for k in range(2)))
+np.testing.assert_allclose(grads["output.weight"], d_energy * sum(x[:, i] for i in range(3)))
 for i in range(3):
-    np.testing.assert_allclose(d_scalars[:, :, i], np.outer(weight, d_energy))
+    np.testing.assert_allclose(d_x[:, i], output["output.weight"] * d_energy)
 
 # %% [markdown]
 # **Invariants** (1.5). Three ways lead from $F$ to the scalars, and the three gradients add up.
@@ -173,19 +252,28 @@ for i in range(3):
 # Third, $\xi_0$ is $F_{\ell = 0}$ itself, real and imaginary part: $dF_0 = d\,\mathrm{Re} + i\, d\,\mathrm{Im}$.
 
 # %%
-config = Config.md17(num_channels=2, l_max=(1, 1), l_max_sh=(1, 1))
-features = random_complex(4, 2, 1, 3)
-_, cache = invariants_forward(features, config)
-d_scalars = rng.standard_normal((12, 1, 3))
-d_re, d_im, d_1_of_0, d_2_of_0, d_1_of_1, d_2_of_1 = d_scalars.reshape(6, 2, 1, 3)
+F = random_vector(2, 3)  # two channels, three atoms
+_, cache = plain.invariants_forward(F, config)
+d_x = rng.standard_normal((12, 3))
+d_re, d_im, d_1_of_0, d_2_of_0, d_1_of_1, d_2_of_1 = d_x.reshape(6, 2, 3)
 
-naive = np.zeros_like(features)
-naive[0] = d_re + 1j * d_im + 2 * features[0].conj() * (1 + 1j) * d_1_of_0 + 2 * features[0] * d_2_of_0
+naive = [np.zeros_like(f) for f in F]
+naive[0][0] = d_re + 1j * d_im + 2 * F[0][0].conj() * (1 + 1j) * d_1_of_0 + 2 * F[0][0] * d_2_of_0
 for m in (-1, 0, 1):
-    dual = (-1) ** m * features[2 - m]
-    naive[2 + m] = 2 * dual.conj() * (1 + 1j) * d_1_of_1 + 2 * features[2 + m] * d_2_of_1
-np.testing.assert_allclose(invariants_backward(d_scalars, cache), naive)
-show(backward_errors(lambda f: invariants_forward(f, config), invariants_backward, [features], rng))
+    dual = (-1) ** m * F[1][1 - m]
+    naive[1][1 + m] = 2 * dual.conj() * (1 + 1j) * d_1_of_1 + 2 * F[1][1 + m] * d_2_of_1
+np.testing.assert_allclose(flat(plain.invariants_backward(d_x, cache)), flat(naive))
+
+
+def invariants(f):
+    return plain.invariants_forward(by_l(f), config)
+
+
+def invariants_gradient(d_x, cache):
+    return flat(plain.invariants_backward(d_x, cache))
+
+
+show(backward_errors(invariants, invariants_gradient, [flat(F)], rng))
 
 # %% [markdown]
 # **Mixing**, $F = W Z$, in (S5) and (S2). A matrix product is many products: $F_{cn} = \sum_k W_{ck} Z_{kn}$, hence
@@ -193,12 +281,7 @@ show(backward_errors(lambda f: invariants_forward(f, config), invariants_backwar
 # with $\dagger$ for the conjugate transpose,
 #
 # $$dW = dF\, Z^\dagger, \qquad dZ = W^\dagger\, dF.$$
-#
-# (In the vertex network complex numbers are in real form, notebook 07. There $dW = dF\, Z^T$ and $dZ = W^T dF$ with
-# real matrices, which say the same.)
-#
-# **Coupling**, $Z = M X$ with the real sparse matrix $M$ of Clebsch-Gordan coefficients: the same, and $M$ is real
-# and constant, so $dX = M^T dZ$ and nothing else.
+
 
 # %%
 def mix_forward(w, z):
@@ -210,122 +293,139 @@ def mix_backward(d_f, cache):
     return d_f @ z.conj().T, w.conj().T @ d_f
 
 
-show(backward_errors(mix_forward, mix_backward, [random_complex(3, 5), random_complex(5, 7)], rng))
+inputs = [random_complex(3, 5), random_complex(5, 7)]
+show(backward_errors(mix_forward, mix_backward, inputs, rng))
 
 # %% [markdown]
-# **The square**, the products $F_p F_q$ with $p \le q$. Each component is a factor of many products and gets a
-# gradient from each: $dF_p \mathrel{+}= \bar F_q\, d(F_p F_q)$ and $dF_q \mathrel{+}= \bar F_p\, d(F_p F_q)$. For
-# $p = q$ both lines apply, which makes the familiar 2.
+# What if one conjugate is forgotten, as in every formula for real networks? `assert_backward` puts the answer of the
+# check into words:
+
 
 # %%
-features = random_complex(4, 2, 1, 3)
-d_products = random_complex(10, 2, 1, 3)
-naive, row = np.zeros_like(features), 0
-for p in range(4):
-    for q in range(p, 4):
-        naive[p] += features[q].conj() * d_products[row]
-        naive[q] += features[p].conj() * d_products[row]
-        row += 1
-np.testing.assert_allclose(square_backward(d_products, features), naive)
+def forgetful(d_f, cache):
+    w, z = cache
+    return d_f @ z.conj().T, w.T @ d_f
 
 
-show(backward_errors(lambda f: (square_forward(f), f), square_backward, [features], rng))
+try:
+    assert_backward(mix_forward, forgetful, inputs, ["W", "Z"], rng)
+except AssertionError as error:
+    print(error)
 
 # %% [markdown]
-# **Aggregation**, $A_{pq,i} = \sum_j G_{p,ij} F_{q,j}$. Product rule and sums: the gradient by $G_{ij}$ collects
-# over $q$, that by $F_j$ over everyone who has listened to $j$, that is over $i$ and $p$:
+# **The Clebsch-Gordan product**, for every path $(\ell_1, \ell_2)$ into $\ell$
 #
-# $$dG_{p,ij} = \sum_q \overline{F_{q,j}}\, dA_{pq,i}, \qquad dF_{q,j} = \sum_{p,i} \overline{G_{p,ij}}\, dA_{pq,i}.$$
+# $$(A \otimes_{\rm cg} B)_{\ell m} =
+# \sum_{m_1 m_2} \langle \ell_1 m_1\, \ell_2 m_2 | \ell m \rangle\, A_{\ell_1 m_1} B_{\ell_2 m_2},$$
 #
-# In the forward pass $i$ receives; in the backward pass $j$ does. Gradients travel against the messages.
+# is many products with real constants. Each component of $A$ is a factor in many of them, over all paths, and gets a
+# gradient from each:
 #
-# **Edge to vertex** (S3), $G_{\ell m} = g_\ell Y_{\ell m}$: the scalar $g$ is shared by all $m$, and $Y$ by all
-# channels $c$. With real harmonics (notebook 07),
+# $$dA_{\ell_1 m_1} = \sum_{\ell_2 \ell} \sum_{m_2 m} \langle \ell_1 m_1\, \ell_2 m_2 | \ell m \rangle\,
+# \overline{B_{\ell_2 m_2}}\; d(A \otimes_{\rm cg} B)_{\ell m},$$
 #
-# $$dg_{\ell c} = \sum_m Y_{\ell m}\, dG_{\ell mc}, \qquad
-# dY_{\ell m} = \sum_c \mathrm{Re}\bigl(\overline{g_{\ell c}}\, dG_{\ell mc}\bigr).$$
-#
-# In `plain.py` these are two functions, `edge_to_vertex_backward` and `cg_product_backward`. The fast
-# `aggregate_backward` does both together, in real form and $\ell$ by $\ell$. It needs the transpose of $G$, and uses
-# that $G_{\ell, ji} = (-1)^\ell G_{\ell, ij}$: this is $G$ up to a sign. The naive loop is complex and knows nothing of
-# it.
+# and $dB$ likewise. In the **square** both factors are $F$, so that $dF$ is the sum of both gradients. In the
+# **aggregation** $\sum_j G_{ij} \otimes_{\rm cg} F_j$ the gradient by $G_{ij}$ comes from atom $i$ alone; that by $F_j$
+# collects from everyone who has listened to $j$, that is over $i$. In the forward pass $i$ receives; in the backward
+# pass $j$ does. *Gradients travel against the messages.* As loops, for the aggregate's paths into $\ell = 1$:
 
 # %%
-edges, harmonics = random_complex(2, 2, 1, 6), random_complex(4, 1, 6)  # three atoms make six pairs j ≤ i
-y = real_harmonics_forward(harmonics)  # p, molecule, j, i
-out = np.empty((4, 4, 2, 2, 1, 3))  # p, q, Re and Im, channel, molecule, i
-cache = aggregate_forward(edges, y, features, out)
-d_out = rng.standard_normal(out.shape)
-d_edges, d_y, d_features = aggregate_backward(d_out, cache)
+G = random_vector(2, 3, 3)  # two channels, receivers i, senders j
+into_1 = paths(1, 1, 1)
+d_paths = [random_complex(3, 2, 3) for _ in into_1]
+d_G, d_F = plain.cg_product_backward(d_paths, G, F, 1, plain.AGGREGATE)
 
-g, d_sum = spread(edges), join(d_out, 2)
-naive_g, naive_y, naive_features = np.zeros_like(g), np.zeros_like(y), np.zeros_like(features)
-for i in range(3):
-    for j in range(3):
-        for p in range(4):
-            l = 0 if p == 0 else 1
-            g_y, d_g_y = g[l, ..., j, i] * y[p, :, j, i], 0
-            for q in range(4):
-                d_g_y = d_g_y + features[q, ..., j].conj() * d_sum[p, q, ..., i]
-                naive_features[q, ..., j] += g_y.conj() * d_sum[p, q, ..., i]
-            naive_g[l, ..., j, i] += y[p, :, j, i] * d_g_y
-            naive_y[p, :, j, i] += (g[l, ..., j, i].conj() * d_g_y).real.sum(axis=0)
-np.testing.assert_allclose(d_features, naive_features)
-np.testing.assert_allclose(d_y, naive_y)
+naive_G, naive_F = [np.zeros_like(x) for x in G], [np.zeros_like(x) for x in F]
+for (l1, l2), d in zip(into_1, d_paths, strict=True):
+    for m1, m2, m in np.argwhere(table(l1, l2, 1)):
+        coefficient = table(l1, l2, 1)[m1, m2, m]
+        for i in range(3):
+            for j in range(3):
+                naive_G[l1][m1, :, i, j] += coefficient * F[l2][m2, :, j].conj() * d[m, :, i]
+                naive_F[l2][m2, :, j] += coefficient * G[l1][m1, :, i, j].conj() * d[m, :, i]
+np.testing.assert_allclose(flat(d_G), flat(naive_G))
+np.testing.assert_allclose(flat(d_F), flat(naive_F))
+
+d_left, d_right = plain.cg_product_backward(d_paths, F, F, 1, plain.SQUARE)
+naive_F = [np.zeros_like(x) for x in F]
+for (l1, l2), d in zip(into_1, d_paths, strict=True):
+    for m1, m2, m in np.argwhere(table(l1, l2, 1)):
+        coefficient = table(l1, l2, 1)[m1, m2, m]
+        naive_F[l1][m1] += coefficient * F[l2][m2].conj() * d[m]
+        naive_F[l2][m2] += coefficient * F[l1][m1].conj() * d[m]
+np.testing.assert_allclose(flat(d_left) + flat(d_right), flat(naive_F), atol=1e-14)
 
 # %% [markdown]
-# Both orders of a pair share one $g$ and, up to the sign $(-1)^\ell$, one $Y$, which therefore get the sum of two
-# gradients. Here for the edge of $j = 0$ and $i = 1$, pair number 1; and all of it against difference quotients:
+# The whole vertex network is these products, mixed. Checked for $G$, $F$ and the two weights:
+
 
 # %%
-np.testing.assert_allclose(d_edges[..., 1], naive_g[..., 0, 1] + naive_g[..., 1, 0])
+weights = plain.under("layers.1.vertex.weight.", init_params(config, rng, np.float64))
 
 
-def aggregate(edges, harmonics, features):
-    out = np.empty((4, 4, 2, 2, 1, 3))
-    return out, aggregate_forward(edges, real_harmonics_forward(harmonics), features, out)
+def vertex_network(G, F, w_0, w_1):
+    new_F, cache = plain.vertex_network_forward({"0": w_0, "1": w_1}, by_l(G), by_l(F), config.vertex_order)
+    return flat(new_F), cache
 
 
-def aggregate_gradient(d_out, cache):
-    d_edges, d_y, d_features = aggregate_backward(d_out, cache)
-    return d_edges, real_harmonics_backward(d_y), d_features
+def vertex_network_gradient(d_new_F, cache):
+    d_G, d_F, d_weights = plain.vertex_network_backward(by_l(d_new_F), cache)
+    return flat(d_G), flat(d_F), *d_weights
 
 
-show(backward_errors(aggregate, aggregate_gradient, [edges, harmonics, features], rng))
+show(backward_errors(vertex_network, vertex_network_gradient, [flat(G), flat(F), *weights.values()], rng))
 
 # %% [markdown]
-# Now the whole vertex network: these are the errors for $g$, $Y$, $F$ and the weights.
+# **Edge to vertex** (S3), $G_{\ell m c} = g_{\ell c}\, Y_{\ell m}$ for every pair: the scalar $g$ is shared by all $m$,
+# and $Y$ by all channels $c$. Who is shared collects a sum:
+#
+# $$dg_{\ell c} = \sum_m \overline{Y_{\ell m}}\; dG_{\ell mc}, \qquad
+# dY_{\ell m} = \sum_c \overline{g_{\ell c}}\; dG_{\ell mc}.$$
 
 # %%
-couple = layer_coupling(config, 1, features)
-matrices = arrange_forward(init_params(config, rng, np.float64), config)["layers.1.vertex"]
+g, Y = random_complex(2, 2, 3, 3), random_vector(3, 3)  # ℓ, channels, i, j; and for every ℓ m, i, j
+_, cache = plain.edge_to_vertex_forward(g, Y)
+d_G = random_vector(2, 3, 3)
+d_g, d_Y = plain.edge_to_vertex_backward(d_G, cache)
+for l in range(2):
+    for c in range(2):
+        naive = sum(Y[l][l + m].conj() * d_G[l][l + m, c] for m in range(-l, l + 1))
+        np.testing.assert_allclose(d_g[l][c], naive)
+    for m in range(-l, l + 1):
+        naive = sum(g[l, c].conj() * d_G[l][l + m, c] for c in range(2))
+        np.testing.assert_allclose(d_Y[l][l + m], naive)
 
 
-def vertex_network(*inputs):
-    return vertex_network_forward(*inputs, couple)
+def edge_to_vertex(g, Y):
+    G, cache = plain.edge_to_vertex_forward(g, by_l(Y))
+    return flat(G), cache
 
 
-show(backward_errors(vertex_network, vertex_network_backward, [edges, y, features, matrices], rng))
+def edge_to_vertex_gradient(d_G, cache):
+    d_g, d_Y = plain.edge_to_vertex_backward(by_l(d_G), cache)
+    return np.array(d_g), flat(d_Y)
+
+
+show(backward_errors(edge_to_vertex, edge_to_vertex_gradient, [g, flat(Y)], rng))
 
 # %% [markdown]
 # **Dot products**, $d_{ij} = \sum_m \tilde F_{mi} F_{mj} = \sum_m \tilde F_{mj} F_{mi}$, a product once more. Atom $i$
-# is in a pair with every other atom $j$, and in both places of the pair with itself:
+# is the first of the pairs $(i, j)$ and the second of the pairs $(j, i)$, and its partner's dual is the factor both
+# times:
 #
-# $$dF_{mi} = \sum_{j \ne i} \overline{\tilde F_{mj}}\, dd_{ij} + 2\, \overline{\tilde F_{mi}}\, dd_{ii}.$$
+# $$dF_{mi} = \sum_j \overline{\tilde F_{mj}}\; (dd_{ij} + dd_{ji}).$$
 
 # %%
-dots, cache = dot_products_forward(features)
-d_dots = random_complex(*dots.shape)
-d = spread(d_dots).reshape(2, 2, 1, 3, 3)  # ℓ, channel, molecule, j, i
-naive = np.zeros_like(features)
-for l in range(2):
-    for m in range(-l, l + 1):
-        dual = (-1) ** m * features[l * l + l - m].conj()
-        for i in range(3):
-            for j in range(3):
-                naive[l * l + l + m, ..., i] += dual[..., j] * d[l, ..., j, i] * (2 if i == j else 1)
-np.testing.assert_allclose(dot_products_backward(d_dots, cache), naive)
-show(backward_errors(dot_products_forward, dot_products_backward, [features], rng))
+f = F[1]
+d_dots = random_complex(2, 3, 3)
+naive = np.zeros_like(f)
+for m in (-1, 0, 1):
+    for i in range(3):
+        for j in range(3):
+            dual = (-1) ** m * f[1 - m, :, j]
+            naive[1 + m, :, i] += dual.conj() * (d_dots[:, i, j] + d_dots[:, j, i])
+np.testing.assert_allclose(plain.dot_backward(d_dots, f), naive)
+show(backward_errors(lambda f: (plain.dot_forward(f), f), plain.dot_backward, [f], rng))
 
 # %% [markdown]
 # **Mask**, $g = \mu\, e$ with real $\mu$: $de = \mu\, dg$ and, by the second rule,
@@ -343,19 +443,19 @@ assert sp.simplify(sp.diff(sigma, w) + slope * (r_c - r) / w**2) == 0
 assert sp.simplify(sp.diff(sigma, r) + slope / w) == 0
 
 ethanol = data.load("sample")
-batch = data.make_batch(ethanol.charges[:2], ethanol.positions[:2], config, np.float64)
-geometry, _ = geometry_forward(batch.charges, batch.positions, config)
+charges, positions = ethanol.charges[0], ethanol.positions[0]
+distances, _, _ = plain.geometry_forward(positions, config)
 
 
 def mask(cutoff, width):
-    return mask_forward(cutoff, width, geometry, config)
+    return plain.mask_forward(cutoff, width, distances, config)
 
 
-def mask_back(d_mask, cache):
-    return mask_backward(d_mask, cache)[:2]
+def mask_gradient(d_mask, cache):
+    return plain.mask_backward(d_mask, cache)[:2]
 
 
-show(backward_errors(mask, mask_back, [np.array([[1.7, 2]]), np.array([[0.2, 0.3]])], rng))
+show(backward_errors(mask, mask_gradient, [np.array([1.7, 2]), np.array([0.2, 0.3])], rng))
 
 # %% [markdown]
 # **The unit vector**, $\hat{\mathbf r} = \mathbf r / r$. Stretching $\mathbf r$ does not change its direction, so
@@ -379,27 +479,28 @@ for k in range(5):
 # %% [markdown]
 # ## The whole way back
 #
-# `backward` strings these steps together in reverse. One thing to watch: whoever has several consumers gets the
-# *sum* of their gradients. $F^s$ has five of them, the vertex network (three times), the edge network's dot
-# products, and the invariants; $g^s$ has two. Each is one visible sum in `plain.py`, and in `model.py` and
-# `vertex_network.py`.
+# `plain.layer_backward` strings these steps together, and `plain.backward` does so for all layers. What is left for
+# them is to know who has several readers. $F^s$ is read by the edge network, by the vertex network (three times), and
+# by the invariants of the layer that made it; $g^{s+1}$ has two readers; harmonics and distances are read by every
+# layer. Each is one visible sum in the code.
 #
-# In the fast network the parameters come at the very end. `arrange_forward` put them side by side, folded them
-# (notebook 04) and wrote them in real form. All this is one linear map $A$, so the gradients go back by its transpose:
-# for any $p$ and $d$, $\langle A p, d \rangle = \langle p, A^T d \rangle$.
-
-# %%
-parameters = init_params(config, rng, np.float64)
-arranged = arrange_forward(parameters, config)
-d_arranged = {name: random_like(a, rng) for name, a in arranged.items()}
-d_parameters = arrange_backward(d_arranged, config)
-left = sum(inner(arranged[name], d) for name, d in d_arranged.items())
-right = sum(inner(p, d_parameters[name]) for name, p in parameters.items())
-np.testing.assert_allclose(left, right)
-
-# %% [markdown]
-# Now the check, for every array of parameters of a small network and for the positions. `plain.backward`, molecule by
-# molecule, says the same:
+# | comes back | formula | in `plain.py` |
+# |---|---|---|
+# | $dA$, $dx_i$ | $\sum_i x_i\, dE$, $\;A\, dE$ | `output_backward` |
+# | $dF^{s+1}$ | $2\, \overline{\tilde F_m}\,(1+i)\, d\xi_1 + 2 F_m\, d\xi_2$, and $d\xi_0$ | `invariants_backward` |
+# | $dW^{\rm vertex}$, $dZ$ | $\sum_m dF_m\, Z_m^\dagger$, $\;W^\dagger dF$ | `vertex_network_backward` |
+# | $dG$, $dF^s$ | $\sum c\, \overline{F}\, dZ$, $\;\sum c\, \overline{G}\, dZ$ | `cg_product_backward` |
+# | $dg^{s+1}$, $dY$ | $\sum_m \overline{Y}\, dG$, $\;\sum_c \overline{g}\, dG$ | `edge_to_vertex_backward` |
+# | $d\mu$, $de$ | $\mathrm{Re}(\bar e\, dg)$, $\;\mu\, dg$ | `edge_network_backward` |
+# | $dW^{\rm edge}$, $dg^s \oplus dd \oplus d\eta$ | $de\, x^\dagger$, $\;W^\dagger de$ | `edge_network_backward` |
+# | $dF^s$ again | $\sum_j \overline{\tilde F_j}\,(dd_{ij} + dd_{ji})$ | `dot_backward` |
+# | $d\kappa, d\phi, dr_c, dw, dr$ | real calculus | `radial_backward`, `mask_backward` |
+# | $d\mathbf r$ | across $\mathbf r$ from $Y$, along it from $r$ | `geometry_backward` |
+#
+# ($c$ are the Clebsch-Gordan coefficients, $e$ is an edge before the mask, $x$ what is concatenated in (S2).)
+#
+# Now the check, for every array of parameters of a small network and for the positions. It knows nothing of the layers
+# between: it varies one array and looks at the energy.
 
 # %%
 config = Config.md17(num_channels=2, l_max=(2, 1), l_max_sh=(2, 1), max_power=1, num_frequencies=2)
@@ -407,61 +508,65 @@ params = init_params(config, rng, np.float64)
 for name in params:  # starting values are special (equal cutoffs, zero frequencies): shake them
     if "weight" not in name:
         params[name] = params[name] + 0.1 * rng.standard_normal(params[name].shape)
-batch = data.make_batch(ethanol.charges[:2], ethanol.positions[:2], config, np.float64)
-energy, cache = forward(params, batch, config)
-d_energy = rng.standard_normal(2)
-grads, d_positions = backward(d_energy, cache)
-
-plain_grads = dict.fromkeys(grads, 0)
-for b in range(2):
-    _, plain_cache = plain.forward(params, batch.charges[b], batch.positions[b], config)
-    of_molecule, plain_d_positions = plain.backward(d_energy[b], plain_cache)
-    np.testing.assert_allclose(plain_d_positions, d_positions[b], atol=1e-12 * abs(d_positions).max())
-    plain_grads = {name: plain_grads[name] + of_molecule[name] for name in grads}
-for name, gradient in grads.items():
-    np.testing.assert_allclose(plain_grads[name], gradient, atol=1e-12 * abs(gradient).max())
-
-errors = {}
-for name, gradient in grads.items():
-    def loss(p, name=name):
-        return float(d_energy @ forward(params | {name: p}, batch, config)[0])
-    errors[name] = gradient_error(loss, params[name], gradient, rng)
+energy, cache = plain.forward(params, charges, positions, config)
+grads, d_positions = plain.backward(1.0, cache)
 
 
-def loss_of_positions(positions):
-    return float(d_energy @ forward(params, batch._replace(positions=positions), config)[0])
+def energy_with(name):
+    """The energy as a function of one array of parameters."""
+    return lambda p: plain.forward(params | {name: p}, charges, positions, config)[0]
 
 
-errors["positions"] = gradient_error(loss_of_positions, batch.positions, d_positions, rng)
+errors = {name: gradient_error(energy_with(name), params[name], gradient, rng) for name, gradient in grads.items()}
+
+
+def energy_at(positions):
+    return plain.forward(params, charges, positions, config)[0]
+
+
+errors["positions"] = gradient_error(energy_at, positions, d_positions, rng)
 assert max(errors.values()) < 1e-7
 
-figure, ax = plt.subplots(figsize=(7, 6.2))
+figure, ax = plt.subplots(figsize=(5.4, 6.2))
 ax.plot(list(errors.values()), range(len(errors)), "o")
-ax.set_yticks(range(len(errors)), list(errors), fontsize=8)
+ax.set_yticks(range(len(errors)), list(errors), fontsize=9)
 ax.invert_yaxis()
-ax.set(xscale="log", xlim=(1e-16, 1e-6), xlabel="relative error of the gradient against the difference quotient")
+ax.set(xscale="log", xlim=(1e-16, 1e-6), xlabel="relative error against the difference quotient")
 plt.show()
+
+# %% [markdown]
+# The fast network, whose backward functions are others, finds the same gradients:
+
+# %%
+batch = data.make_batch(charges[None], positions[None], config, np.float64)
+_, cache = model.forward(params, batch, config)
+fast_grads, fast_d_positions = model.backward(np.ones(1), cache)
+np.testing.assert_allclose(fast_d_positions[0], d_positions, atol=1e-12 * abs(d_positions).max())
+for name, gradient in grads.items():
+    np.testing.assert_allclose(fast_grads[name], gradient, atol=1e-12 * abs(gradient).max())
 
 # %% [markdown]
 # ## Forces
 #
 # The force on an atom is $-\partial E/\partial \mathbf r_i$, and we have just checked it. Here it is as arrows, for
 # the same network. Its weights are random, so this is not chemistry; yet the forces obey Newton: since the energy
-# does not change when the molecule is shifted or turned, total force and total torque vanish.
+# does not change when the molecule is shifted or turned, total force and total torque vanish. (Without a unit: that of
+# the energy comes with training.)
 
 # %% tags=["hide-input"]
-energies, forces = energy_and_forces(params, batch, config)
+forces = -d_positions
 (ax,) = axes_3d(size=4)
-strongest = np.linalg.norm(forces[0], axis=1).max()
-draw_molecule(ax, batch.charges[0], batch.positions[0], arrows=forces[0], arrow_scale=1.3 / strongest, reach=2.1)
-torque = np.cross(batch.positions[0], forces[0]).sum(axis=0)
-print_table([["total force", *forces[0].sum(axis=0).tolist()], ["total torque", *torque.tolist()]], ["", "x", "y", "z"])
+strongest = np.linalg.norm(forces, axis=1).max()
+draw_molecule(ax, charges, positions, arrows=forces, arrow_scale=1.3 / strongest, reach=2.1)
+torque = np.cross(positions, forces).sum(axis=0)
+sums = [["total force", *forces.sum(axis=0).tolist()], ["total torque", *torque.tolist()]]
+print_table([*sums, ["strongest force", float(strongest), "", ""]], ["", "x", "y", "z"])
 plt.show()
 
 # %% [markdown]
 # ## Exercises
 #
-# **1.** What is the gradient by $z$ of $L = |z|$?
+# **1.** *Derive.* What is the gradient by $z$ of $L = |z|$?
 #
 # <details><summary>Solution</summary>
 #
@@ -469,7 +574,7 @@ plt.show()
 #
 # </details>
 #
-# **2.** For $y = \bar z$, what is $dz$?
+# **2.** *Derive.* For $y = \bar z$, what is $dz$?
 #
 # <details><summary>Solution</summary>
 #
@@ -479,7 +584,8 @@ plt.show()
 #
 # </details>
 #
-# **3.** Break something: in the naive square above, drop the second line, `naive[q] += ...`. Which checks notice?
+# **3.** *Predict.* Break something: in the loop of the square, drop the second line, `naive_F[l2][m2] += ...`. What
+# notices? And what would notice in a training, if the library had this slip?
 #
 # <details><summary>Solution</summary>
 #
@@ -487,9 +593,56 @@ plt.show()
 # only go a little worse. That is why every gradient has a check of its own.
 #
 # </details>
+#
+# **4.** *Derive and code.* A *covariant gate*, as later networks have it. By the paper's rule, that products are
+# Clebsch-Gordan products, a scalar may multiply everything, for $\langle 00\, \ell m | \ell m \rangle = 1$. Let the
+# scalars of an atom decide how much of its vectors goes on, channel by channel:
+#
+# $$z_{c,i} = \sum_{c'} W_{cc'} F_{0 c',i}, \qquad H_{m c,i} = \tanh(\mathrm{Re}\, z_{c,i})\; F_{1 m c,i}.$$
+#
+# Everything but the tanh is complex. Derive the gradients by $W$, $F_0$ and $F_1$, and write
+# `covariant_gate_backward(d_h, cache)`, which returns the three. All rules of this notebook are needed.
+
+
+# %%
+def covariant_gate_forward(w, f_0, f_1):
+    """H, (3, C, N), from W, (C, C), F_0, (C, N), and F_1, (3, C, N), all complex."""
+    gate = np.tanh((w @ f_0).real)
+    return gate * f_1, (w, f_0, f_1, gate)
+
+
+# %% tags=["hide-input"]
+def check_covariant_gate_backward(covariant_gate_backward):
+    inputs = [random_complex(2, 2), random_complex(2, 5), random_complex(3, 2, 5)]
+    assert_backward(covariant_gate_forward, covariant_gate_backward, inputs, ["W", "F_0", "F_1"], rng)
+    print("right")
+
 
 # %% [markdown]
-# **In the code:** [gradient_check.py](../cormorant_np/gradient_check.py)
+# <details><summary>Solution</summary>
+#
+# The gate $\gamma = \tanh(\mathrm{Re}\, z)$ is a real factor that all $m$ share: $dF_1 = \gamma\, dH$ and
+# $d\gamma = \mathrm{Re} \sum_m \overline{F_{1m}}\, dH_m$. The imaginary part of $z$ is not used, so that
+# $dz = (1 - \gamma^2)\, d\gamma$ is real. The rest is mixing, $dW = dz\, F_0^\dagger$ and $dF_0 = W^\dagger dz$.
+#
+# ```python
+# def covariant_gate_backward(d_h, cache):
+#     w, f_0, f_1, gate = cache
+#     d_gate = (f_1.conj() * d_h).real.sum(axis=0)
+#     d_z = (1 - gate**2) * d_gate
+#     return d_z @ f_0.conj().T, w.conj().T @ d_z, gate * d_h
+#
+#
+# check_covariant_gate_backward(covariant_gate_backward)
+# ```
+#
+# There are three conjugates and one real part. Leave out any of them, and the checker says which gradient is wrong.
+# (In the network, $dF_0$ would be added to what comes back through $\ell = 0$ itself.)
+#
+# </details>
+
+# %% [markdown]
+# **In the code:** [plain.py](../cormorant_np/plain.py), [gradient_check.py](../cormorant_np/gradient_check.py)
 #
 # **In the documentation:** [derivations](../docs/derivations/index.md)
 #

@@ -8,10 +8,8 @@
 
 # %% tags=["hide-input"]
 import inspect
-import time
 from pathlib import Path
 
-import matplotlib.pyplot as plt
 import numpy as np
 
 import cormorant_np
@@ -32,7 +30,7 @@ package = Path(cormorant_np.__file__).parent
 imports = [p.name for p in sorted(package.rglob("*.py")) if "import cupy" in p.read_text(encoding="utf-8")]
 assert imports == ["backend.py"]
 rows = [
-    [name, inspect.getdoc(function).splitlines()[0]]
+    [name, inspect.getdoc(function).partition("\n\n")[0].replace("\n", " ")]
     for name, function in inspect.getmembers(backend, inspect.isfunction)
     if function.__module__ == backend.__name__ and not name.startswith("_")
 ]
@@ -50,6 +48,7 @@ print_table(rows, ["function", "what it does"])
 # ```
 #
 # Here is a function in this manner, next to a plain NumPy loop:
+
 
 # %%
 def soft_mask(distances, cutoff, width):
@@ -108,76 +107,58 @@ except UserError as error:
 #
 # One thing does differ in substance. A GPU wants few large operations. A CPU wants work for each of its cores, in
 # arrays that fit into its cache. So a batch is shared among workers, which are processes, and each cuts its share into
-# chunks, whose gradients are added. Only the number of workers and the size of a chunk depend on the device:
+# chunks, whose gradients are added (notebook 17 measures both). Only the number of workers and the size of a chunk
+# depend on the device. A chunk is measured in pairs of atoms, because these have the largest arrays; an atom counts as
+# 30:
 
 # %%
 config = Config.md17()
 ethanol = data.load("sample")
 params = model.init_params(config, np.random.default_rng(0))
 batch = data.make_batch(ethanol.charges[:25], ethanol.positions[:25], config)
-targets = np.zeros(25, dtype=np.float32)
-print("size of a chunk:", parallel.CHUNK_SIZE)
+ethanol_pairs = 9 * (9 + parallel.PAIRS_OF_AN_ATOM)  # of one molecule with its nine atoms
+for device, size in parallel.CHUNK_SIZE.items():
+    print(f"{device}: chunks of {size} pairs, that is {size // ethanol_pairs} molecules of ethanol")
 for share in parallel.shares(batch, 2):
     sizes = [part.stop - part.start for part in parallel.chunks(data.take(batch, share))]
-    print(f"a worker's share of 25 ethanols: {share.start}–{share.stop}, in chunks of {sizes}")
+    print(
+        f"cpu: a worker's share of 25 molecules, from {share.start} to {share.stop - 1}, in chunks of {sizes} molecules"
+    )
 
 
 def gradient(part):
     energy, cache = model.forward(params, data.take(batch, part), config)
-    grads, _ = model.backward(2 / 25 * (energy - targets[part]), cache, by_positions=False)
+    grads, _ = model.backward(2 / 25 * energy, cache, by_positions=False)
     return flatten(grads)
 
 
-def in_chunks(size):
-    return sum(gradient(slice(k, min(k + size, 25))) for k in range(0, 25, size))
-
-
-whole = in_chunks(25)
-np.testing.assert_allclose(in_chunks(5), whole, atol=1e-5 * abs(whole).max())
+whole = gradient(slice(0, 25))
+in_chunks = sum(gradient(slice(k, k + 5)) for k in range(0, 25, 5))
+np.testing.assert_allclose(in_chunks, whole, atol=1e-5 * abs(whole).max())
 
 # %% [markdown]
-# How much does it matter here? One worker, forward and backward of the paper's network, in milliseconds:
-
-# %% tags=["hide-input"]
-chunk_sizes, best = [1, 2, 3, 5, 9, 13, 25], []
-with parallel.workers(1):
-    for size in chunk_sizes:
-        seconds = []
-        for _ in range(3):
-            began = time.perf_counter()
-            in_chunks(size)
-            seconds.append(time.perf_counter() - began)
-        best.append(1000 * min(seconds))
-figure, ax = plt.subplots(figsize=(6, 3.2))
-ax.plot(chunk_sizes, best, "o-")
-ax.set(xlabel="molecules in a chunk", ylabel="ms for 25 ethanols", ylim=(0, None), xticks=chunk_sizes)
-plt.show()
-
-# %% [markdown]
-# Very small chunks pay for Python's calls. Beyond a handful of molecules the curve is nearly flat: what is saved in
-# calls is lost where arrays leave the cache. (The numbers belong to the machine that built this page; run the cell
-# on yours.) On a GPU the first effect is far stronger and the second is absent, so there a batch of 25 is one
-# chunk.
-#
 # ## Single precision
 #
 # Consumer GPUs are fast in 32-bit floats and slow in 64-bit ones, so training runs in `float32` and `complex64`.
 # Checks run in `float64`. Nothing in the code promotes silently from one to the other; how much the precision costs
 # is easy to see:
 
-# %%
+# %% tags=["machine"]
 double = {name: p.astype(np.complex128 if p.dtype.kind == "c" else np.float64) for name, p in params.items()}
 batch_64 = data.make_batch(ethanol.charges[:25], ethanol.positions[:25], config, np.float64)
 e32, _ = model.forward(params, batch, config)
 e64, _ = model.forward(double, batch_64, config)
 assert e32.dtype == np.float32 and all(f.dtype == np.complex64 for f in model.features(params, batch, config))
-print(f"largest difference between float32 and float64: {abs(e32 - e64).max():.1e}, mean output {e64.mean():.3f}")
-print("(outputs of a network with random weights have no unit)")
+difference = abs(e32 - e64).max()
+print(f"largest difference between float32 and float64: {difference:.1e} of {e64.std():.1e}, the spread of the outputs")
 
 # %% [markdown]
+# The weights are random, so this output is no energy yet and has no unit. Training scales it to the spread of the
+# energies, some 3 kcal/mol for ethanol at 500 K, so that rounding costs about as many parts of that.
+#
 # ## Exercises
 #
-# **1.** Why is `xp = np` at the top of a file, changed by a flag, a worse idea than asking the array?
+# **1.** *Predict.* Why is `xp = np` at the top of a file, changed by a flag, a worse idea than asking the array?
 #
 # <details><summary>Solution</summary>
 #
@@ -186,7 +167,7 @@ print("(outputs of a network with random weights have no unit)")
 #
 # </details>
 #
-# **2.** Find the only `.get()` in the package. Why is there just one?
+# **2.** *Code.* Find the only `.get()` in the package. Why is there just one?
 #
 # <details><summary>Solution</summary>
 #
@@ -194,8 +175,8 @@ print("(outputs of a network with random weights have no unit)")
 #
 # </details>
 #
-# **3.** With a GPU at hand: run `python -m cormorant_np.benchmark` with both devices, and one epoch of the sample
-# with `--device gpu`. At which batch size does the GPU begin to win?
+# **3.** *Code.* With a GPU at hand: run `python -m cormorant_np.benchmark` with both devices, and one epoch of the
+# sample with `--device gpu`. At which batch size does the GPU begin to win?
 #
 # <details><summary>Solution</summary>
 #

@@ -2,44 +2,68 @@
 # # 17 · Making it fast
 #
 # `plain.py` takes one molecule at a time and hides nothing. The fast network, `model.py` and `network/`, computes the
-# same numbers for many molecules. Here is the list of what it does differently, and a demonstration of the one step
-# that has not been shown yet, all Clebsch-Gordan products of a layer as one sparse matrix.
-#
-# | what | why | where it is explained |
-# |---|---|---|
-# | many molecules in one array `((L+1)², C, B, N)` | few large operations instead of many small ones | here |
-# | pairs $j \le i$ are kept once | $g$, $d$, $\eta$ and $\mu$ are symmetric | notebook 06 |
-# | real harmonics for the pairs | complex times real is half the work | notebook 07 |
-# | sum over neighbours first, couple after | the coefficients do not know the atoms | notebook 07 |
-# | equal paths of the square once (*fold*) | $(\ell_1, \ell_2)$ and $(\ell_2, \ell_1)$ differ by a sign | here |
-# | complex matrices in real form | small real products are faster, $\dagger$ becomes a transpose | notebook 07 |
-# | chunks and processes | arrays that fit into the cache, work for every core | notebook 13 |
-#
-# What each has gained on which machine is on the page about [performance](../docs/performance.md).
+# same numbers for many molecules. All other notebooks speak the layout of `plain.py`; this one is about what the fast
+# network does differently, step by step: what the step is, that it changes no number, and what it gains, measured here
+# and now on the machine that built this page.
 
 # %% tags=["hide-input"]
 import time
 
 import matplotlib.pyplot as plt
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from cormorant_np import Config, data, model, plain
-from cormorant_np.clebsch_gordan import paths, table
+from cormorant_np.backend import copy_rows
+from cormorant_np.clebsch_gordan import table
 from cormorant_np.drawing import print_table
+from cormorant_np.gradient_check import inner, random_like
+from cormorant_np.network.arrangement import arrange_backward, arrange_forward, layer_coupling
 from cormorant_np.network.coupling import coefficient_matrix, coupling, different_paths, published_paths
+from cormorant_np.network.edge_network import edge_network_forward
+from cormorant_np.network.geometry import pair_functions_forward
+from cormorant_np.network.pairs import gather, spread, spread_parts
+from cormorant_np.network.real_form import join, real_matrix, split
+from cormorant_np.network.vertex_network import aggregate_forward, edge_to_vertex_forward, vertex_network_forward
 from cormorant_np.so3_vector import block
+from cormorant_np.spherical_harmonics import complex_sh, real_from_complex
+from cormorant_np.training import parallel
 
+threadpool_limits(limits=1, user_api="blas")  # as in training, where every core has a process of its own
 rng = np.random.default_rng(0)
+
+
+def random_complex(*shape):
+    z = rng.standard_normal(shape, dtype=np.float32) + 1j * rng.standard_normal(shape, dtype=np.float32)
+    return z.astype(np.complex64)
+
+
+gains = {}
+
+
+def compare(step, before, after, rounds=12):
+    """Print the shortest time of two functions in milliseconds, called in turns, and remember the ratio."""
+    before(), after()  # tables are made at the first call
+    times = []
+    for _ in range(rounds):
+        for function in (before, after):
+            began = time.perf_counter()
+            function()
+            times.append(1000 * (time.perf_counter() - began))
+    slow, fast = min(times[0::2]), min(times[1::2])
+    gains[step] = slow / fast
+    print_table([[step, slow, fast, f"{slow / fast:.2f}"]], ["", "before / ms", "after / ms", "gain"])
+
 
 # %% [markdown]
 # ## How much is it in all?
 #
-# Energies and gradients of the paper's network for ten molecules, by both, in 64-bit floats:
+# Energies and gradients of the paper's network for two molecules, by both, in 64-bit floats:
 
 # %% tags=["machine"]
 config, ethanol = Config.md17(), data.load("sample")
 params = model.init_params(config, rng, np.float64)
-batch = data.make_batch(ethanol.charges[:10], ethanol.positions[:10], config, np.float64)
+batch = data.make_batch(ethanol.charges[:2], ethanol.positions[:2], config, np.float64)
 
 
 def by_plain():
@@ -52,23 +76,223 @@ def by_plain():
 
 def by_model():
     energy, cache = model.forward(params, batch, config)
-    return energy, model.backward(np.ones(10), cache)[1]
+    return energy, model.backward(np.ones(2), cache)[1]
 
 
-rows, answers = [], []
-for name, function in [("plain.py", by_plain), ("fast", by_model)]:
-    function()  # tables are made at the first call
-    began = time.perf_counter()
-    answers.append(function())
-    rows.append([name, 1000 * (time.perf_counter() - began) / 10])
-for slow, fast in zip(*answers, strict=True):
+for slow, fast in zip(by_plain(), by_model(), strict=True):
     np.testing.assert_allclose(fast, slow, atol=1e-11 * abs(slow).max())
-print_table(rows, ["", "ms a molecule"])
+compare("everything", by_plain, by_model, rounds=1)
+del gains["everything"]  # of the steps alone, below
 
 # %% [markdown]
-# ## All products of a layer at once
+# From here on all numbers are 32-bit floats, as in training, and the sizes are those of a chunk of six ethanols in the
+# paper's network: $C = 16$ channels, $L = 3$ and so 16 components, $B = 6$ molecules of $N = 9$ atoms.
+
+# %%
+C, B, N, ROWS = 16, 6, 9, 16
+chunk = data.make_batch(ethanol.charges[:B], ethanol.positions[:B], config)
+single = {name: p.astype(np.complex64 if p.dtype.kind == "c" else np.float32) for name, p in params.items()}
+weights = arrange_forward(single, config)
+pairs, _ = pair_functions_forward(weights, chunk.charges, chunk.positions, config)
+features = random_complex(ROWS, C, B, N)  # F: (ℓ, m), channels, molecules, atoms
+edges = random_complex(4, C, B, N * (N + 1) // 2)  # g: ℓ, channels, molecules, pairs
+
+# %% [markdown]
+# ## Many molecules in one array
 #
-# The coefficients do not depend on the atom, the molecule or the channel. So all products of one layer are one sparse
+# NumPy needs about a microsecond to start an operation, however small. So activations are one array for all $\ell$,
+# all channels and all molecules of a chunk, `((L+1)², C, B, N)`; row $\ell^2 + \ell + m$ holds component $(\ell, m)$.
+# What depends on distances alone, the radial functions and masks of *all* layers, is made at once before the first
+# layer (`pair_functions_forward`), and so are all matrices of weights (below, under *arranging*). Smaller molecules
+# are padded with atoms of charge 0, whose activations are kept at zero.
+#
+# ## Pairs once
+#
+# Distances, $\eta$, $\mu$, the dot products and hence all edges are symmetric, $g_{ij} = g_{ji}$. The fast network
+# keeps and mixes each pair $j \le i$ once: of ethanol's 81 ordered pairs, 45 remain. `gather` takes them out, `spread`
+# gives both orders what they share. (Dot products are *computed* for both orders, since that is one matrix product for
+# all atoms of a molecule, and 45 of 81 are kept.)
+#
+# The sum over $c'$ in (S2) is done in two pieces. $g^s$ is different for every $\ell$; but $d$ and $\eta$ are the same
+# for all, so the weights' columns for $d \oplus \eta$, of all four $\ell$, are put below each other and multiplied
+# once.
+
+# %%
+assert (spread(gather(spread(edges))) == spread(edges)).all()
+
+new_edges, _ = edge_network_forward(
+    edges, features, pairs.radial[1], pairs.masks[1], weights["layers.1.edge_g"], weights["layers.1.edge_d_eta"]
+)
+F = [features[block(l), :, 0] for l in range(4)]  # the same for the first molecule, by `plain`
+eta, mu = spread(pairs.radial[1])[:, 0], spread(pairs.masks[1])[:, 0]
+by_pairs, _ = plain.edge_network_forward(
+    plain.under("layers.1.edge.weight.", single), spread(edges)[:, :, 0], F, eta, mu
+)
+np.testing.assert_allclose(spread(new_edges)[:, :, 0], by_pairs, atol=1e-4 * abs(new_edges).max())
+
+# %% tags=["machine"]
+matrix = weights["layers.1.edge_d_eta"]  # (4 · 16, 4 · 16 + 16)
+all_pairs, kept = random_complex(80, B * 81), random_complex(80, B * 45)
+compare("pairs once", lambda: matrix @ all_pairs, lambda: matrix @ kept)
+
+# %% [markdown]
+# ## Real form
+#
+# In the vertex network, from $G$ to the end of the layer, a complex number $x + iy$ is kept as the pair $(x, y)$:
+# arrays have an axis of length 2, made by `split` and removed by `join`. A factor $u + iv$ acts on it as a real
+# matrix,
+#
+# $$(u + iv)(x + iy) \;\leftrightarrow\;
+# \begin{pmatrix} u & -v \\ v & u \end{pmatrix} \begin{pmatrix} x \\ y \end{pmatrix}.$$
+#
+# A product of complex matrices becomes one of real matrices with twice as many rows and columns. It costs the same
+# multiplications, but libraries may be better at small real matrices than at small complex ones. And the transpose of
+# the real matrix is the *conjugate* transpose of the complex one: the backward pass needs no conjugated copies.
+
+# %%
+a, b, c = random_complex(4, 5), random_complex(5, 3), random_complex(4, 3)
+real_a = real_matrix(a, 0).reshape(8, 10)
+np.testing.assert_allclose(join((real_a @ split(b, 0).reshape(10, 3)).reshape(4, 2, 3), 1), a @ b, atol=1e-5)
+product = real_a.T @ split(c, 1).reshape(8, 3)
+np.testing.assert_allclose(join(product.reshape(2, 5, 3), 0), a.conj().T @ c, atol=1e-5)
+
+# %% [markdown]
+# Here are the products of the aggregation (below) in both forms, forward and backward. This gain depends much on the
+# processor and its library. It is small where this page was built, on a processor with AVX2. On one with AVX-512 the
+# products, then smaller ones, took 0.79 ms in place of 1.26:
+
+# %% tags=["machine"]
+F_c, G_c = random_complex(C, B, ROWS, N), random_complex(C, B, ROWS * N, N)  # (q, j) and (p i, j)
+F_r = real_matrix(F_c, 2).reshape(C, B, 2 * ROWS, 2 * N)
+G_r = split(G_c, 3).reshape(C, B, ROWS * N, 2 * N)
+sums_c = F_c @ G_c.swapaxes(2, 3)
+sums_r = F_r @ G_r.swapaxes(2, 3)
+np.testing.assert_allclose(join(sums_r.reshape(C, B, ROWS, 2, -1), 3), sums_c, atol=1e-4)
+
+
+def complex_products():
+    return F_c @ G_c.swapaxes(2, 3), sums_c.swapaxes(2, 3) @ F_c.conj(), sums_c @ G_c.conj()
+
+
+def real_products():
+    return F_r @ G_r.swapaxes(2, 3), sums_r.swapaxes(2, 3) @ F_r, sums_r @ G_r
+
+
+compare("real form", complex_products, real_products)
+
+# %% [markdown]
+# ## Real harmonics, and $U^\dagger$
+#
+# $G = g\, Y$ is the largest array of the network: a number for every component, channel and ordered pair. $Y$ is
+# complex, and complex times complex is four multiplications and two sums. With the *real* harmonics of notebook 02,
+# $Y_{\rm real} = U\, Y$, it is two multiplications. What comes out is $U G$, and nothing is lost, since $U^\dagger$
+# leads back, $U^\dagger U G = G$. It need not be done for each pair: all that follows is linear in $G$ until the
+# Clebsch-Gordan coefficients are applied, and so $U^\dagger$ is made part of these, once and for all.
+#
+# For pairs with $j > i$ the harmonics are those of $j < i$ times $(-1)^\ell$, since
+# $\hat{\mathbf r}_{ji} = -\hat{\mathbf r}_{ij}$. `real_harmonics_forward` makes both orders, once for all layers.
+
+# %%
+g = spread_parts(edges)  # ℓ, channels, molecules, i, (Re, Im), j
+G = edge_to_vertex_forward(g, pairs.harmonics)  # channels, molecules, (ℓ, m), i, (Re, Im), j
+
+r = ethanol.positions[0]
+Y = complex_sh(r[:, None] - r[None], 3)
+for l in range(4):
+    of_l = join(G[:, 0, block(l)], 3).transpose(1, 0, 2, 3)  # U G, (2ℓ+1, C, N_i, N_j)
+    of_l = np.tensordot(real_from_complex(l).conj().T, of_l, axes=1)
+    np.testing.assert_allclose(of_l, spread(edges)[l, :, 0] * Y[block(l), None], atol=1e-4)
+
+# %% [markdown]
+# $G$ is wanted in real form. With complex harmonics it would have to be made as complex numbers and split, or by four
+# products and two sums:
+
+# %% tags=["machine"]
+complex_g = join(g, 4)  # (4, C, B, N_i, N_j)
+complex_y = random_complex(ROWS, B, N, N)
+complex_G = np.empty((C, B, ROWS, N, N), np.complex64)
+
+
+def with_complex_harmonics():
+    for l in range(4):
+        np.multiply(complex_g[l][:, :, None], complex_y[block(l)].swapaxes(0, 1), out=complex_G[:, :, block(l)])
+    return split(complex_G, 4)
+
+
+compare("real harmonics", with_complex_harmonics, lambda: edge_to_vertex_forward(g, pairs.harmonics))
+
+# %% [markdown]
+# ## The sum first, the coefficients after
+#
+# The aggregate has a sum over neighbours and a sum over components, and sums may be exchanged:
+#
+# $$\sum_j \sum_{m_1 m_2} \langle \ell_1 m_1\, \ell_2 m_2 | \ell m \rangle\, G_{\ell_1 m_1, ij}\, F_{\ell_2 m_2, j} =
+# \sum_{m_1 m_2} \langle \ell_1 m_1\, \ell_2 m_2 | \ell m \rangle
+# \underbrace{\sum_j G_{p, ij}\, F_{q, j}}_{A_{pq, i}}.$$
+#
+# `plain.py` couples every pair and sums over neighbours after. The fast network makes the sums $A_{pq}$ for all
+# components $p$ and $q$ first, as matrix products, and couples them for every *atom*. For an atom with eight neighbours
+# that is eight times less coupling. Here for one molecule, before as `plain.py` does it:
+
+# %% tags=["machine"]
+plain_G = [np.tensordot(real_from_complex(l).conj().T, join(G[:, 0, block(l)], 3).swapaxes(0, 1), 1) for l in range(4)]
+couple = coupling(3, 3, 3, ("aggregate", "square", "identity"), "float32", "cpu")
+products = np.zeros((couple.matrix.shape[1] // 2, 2, C, 1, N), np.float32)
+of_aggregate = products[: ROWS * ROWS].reshape(ROWS, ROWS, 2, C, 1, N)
+
+
+def couple_then_sum():
+    return [plain.cg_product_forward(plain_G, F, l, plain.AGGREGATE) for l in range(4)]
+
+
+def sum_then_couple():
+    aggregate_forward(edges[:, :, :1], pairs.harmonics[:, :1], features[:, :, :1], of_aggregate)
+    return couple.matrix @ products.reshape(len(products) * 2, -1)
+
+
+compare("sum first, couple after", couple_then_sum, sum_then_couple)
+
+# %% [markdown]
+# ## One product for each channel and molecule
+#
+# $A_{pq,i} = \sum_j F_{q,j}\, G_{p,ij}$ is a product of matrices $(q, j)$ and $(j, i)$ for every $p$. But $F$ does not
+# know $p$. With all $G_p$ of a channel and a molecule side by side it is *one* product, $(q, j)$ with $(j, p\,i)$: 96
+# products of $32 \times 18$ with $18 \times 144$ real numbers here in place of 1536 with $18 \times 9$.
+
+# %% tags=["machine"]
+senders = real_matrix(features.transpose(1, 2, 0, 3), 2).reshape(C, B, 1, 2 * ROWS, 2 * N)  # F in real form
+receivers = G.reshape(C, B, ROWS, N, 2 * N).swapaxes(3, 4)
+side_by_side = G.reshape(C, B, ROWS * N, 2 * N).swapaxes(2, 3)
+one_senders = senders[:, :, 0]
+sums = one_senders @ side_by_side  # C, B, (q, Re and Im), (p, i)
+for_each_p = (senders @ receivers).transpose(0, 1, 3, 2, 4).reshape(sums.shape)
+np.testing.assert_allclose(sums, for_each_p, atol=1e-4)
+compare("one product", lambda: senders @ receivers, lambda: one_senders @ side_by_side)
+
+# %% [markdown]
+# ## Rows moved as items
+#
+# The sums come out as `(C, B, q, 2, p, i)`, and the coupling wants components first, `(p, q, 2, C, B, i)`. This is a
+# copy of the whole array, in rows of $N = 9$ numbers that stay together. NumPy copies number by number. If one tells
+# it that a row is *one item* of 36 bytes, it moves rows (`backend.copy_rows`). Without this the larger products of the
+# last section would not have paid.
+
+# %% tags=["machine"]
+components_first = np.empty((ROWS, ROWS, 2, C, B, N), np.float32)
+view = sums.reshape(C, B, ROWS, 2, ROWS, N).transpose(4, 2, 3, 0, 1, 5)
+
+
+def number_by_number():
+    components_first[...] = view
+
+
+compare("rows as items", number_by_number, lambda: copy_rows(components_first, view))
+np.testing.assert_array_equal(components_first, view)
+
+# %% [markdown]
+# ## All products of a layer as one sparse matrix
+#
+# The coefficients do not depend on the atom, the molecule or the channel. So all products of one layer are one
 # matrix, `coefficient_matrix(...)`. For $L = 3$ it takes the 256 products $\sum_j G_p F_q$, the 16 components of $F$
 # and the 256 products $F_p F_q$ to all results, every path and component of (S5). It is almost empty:
 
@@ -92,49 +316,154 @@ figure.colorbar(points, label="coefficient")
 plt.show()
 
 # %% [markdown]
-# The stroke in the middle is the identity, the skip connection of (S5). On a small case, $F \otimes_{\rm cg} F$ with
-# $L = 2$, the matrix gives what `plain` gives. Its columns are those of the aggregate, of the identity and of the
-# square; we take the last.
+# The stroke in the middle is the identity, the skip connection of (S5). Here against a dense matrix, as the network has
+# it (the fold is explained next):
 
-# %%
-features = rng.standard_normal((9, 2, 3)) + 1j * rng.standard_normal((9, 2, 3))  # (L+1)², channels, atoms
-F = [features[block(l)] for l in range(3)]
-order = ("square", "identity", "aggregate")
-of_square = coefficient_matrix(2, 0, 2, order).toarray()[:, 9 + 9 :]
-z = (of_square @ (features[:, None] * features).reshape(81, -1)).reshape(-1, 2, 3)  # of F_p F_q for all p and q
-
-row, compared = 0, []
-for l in range(3):
-    published = published_paths(l, 2, 0, order)
-    z_l = z[row : row + (2 * l + 1) * len(published)].reshape(2 * l + 1, len(published), 2, 3)
-    row += (2 * l + 1) * len(published)
-    for k, product in enumerate(plain.cg_product_forward(F, F, l, plain.SQUARE)):
-        np.testing.assert_allclose(z_l[:, k], product, atol=1e-13)
-    different, _ = different_paths(published, l)
-    compared.append([l, paths(l, 2, 2), [(l1, l2) for kind, l1, l2 in different if kind == "square"]])
-print_table(compared, ["ℓ", "paths of F ⊗ F", "different ones"])
+# %% tags=["machine"]
+x = rng.standard_normal((couple.matrix.shape[1], C * B * N), dtype=np.float32)
+dense = couple.matrix.toarray()
+np.testing.assert_allclose(couple.matrix @ x, dense @ x, atol=1e-4)
+compare("sparse coupling", lambda: dense @ x, lambda: couple.matrix @ x)
 
 # %% [markdown]
 # ## The fold
 #
-# The right column is shorter, because $(\ell_1, \ell_2)$ and $(\ell_2, \ell_1)$ give the same up to a sign if both
-# factors are equal, and $(\ell_1, \ell_1)$ vanishes for odd $\ell$. The network's weights are counted for *all*
-# paths, as in the paper; the fast network only avoids computing the same thing twice, and adds up, with the right
-# signs, the weights of paths that are equal (`different_paths`).
+# In the square both factors are the same. Then the paths $(\ell_1, \ell_2)$ and $(\ell_2, \ell_1)$ give the same up to
+# a sign,
 #
-# What the fast network multiplies with in the end, `coupling(...)`, keeps the different paths and the 136 products
-# $F_p F_q$ with $p \le q$. It has two real rows and columns for each complex one, and takes the products with real
-# harmonics back to the complex ones (notebook 07):
+# $$\langle \ell_1 m_1\, \ell_2 m_2 | \ell m \rangle =
+# (-1)^{\ell_1 + \ell_2 - \ell} \langle \ell_2 m_2\, \ell_1 m_1 | \ell m \rangle,$$
+#
+# and $(\ell_1, \ell_1)$ vanishes for odd $\ell$. The network's weights are counted for *all* paths, as in the paper.
+# The fast network only avoids computing the same thing twice: it keeps one of two equal paths, adds up their weights
+# with the right sign (`different_paths`), and has 136 products $F_p F_q$ with $p \le q$ in place of 256.
 
 # %%
-fast = coupling(3, 3, 3, ("aggregate", "square", "identity"), "float64", "cpu").matrix
-print(f"what the network multiplies with: {fast.shape[0]} x {fast.shape[1]}, {fast.nnz} nonzeros")
 np.testing.assert_allclose(table(1, 2, 2), -table(2, 1, 2).swapaxes(0, 1), atol=1e-15)  # (-1)^(1 + 2 - 2)
+rows = []
+for l in range(4):
+    published = published_paths(l, 3, 3, order)
+    kept, _ = different_paths(published, l)
+    of_square = [[path[1:] for path in some if path[0] == "square"] for some in (published, kept)]
+    rows.append([l, *map(len, of_square), " ".join(f"{l1}{l2}" for l1, l2 in of_square[1])])
+print_table(rows, ["ℓ", "paths of F ⊗ F", "different", "namely"])
+
+# %% [markdown]
+# What it gains in the mixing, which is one matrix product for each $\ell$ over all paths:
+
+# %% tags=["machine"]
+
+
+def mixing(num_paths):
+    """The products of W_ℓ in real form, (2 C, K_ℓ 2 C), with Z_ℓ, (2ℓ+1, K_ℓ 2 C, B N), for all ℓ."""
+    size = [2 * C * k for k in num_paths]
+    w = [rng.standard_normal((2 * C, n), dtype=np.float32) for n in size]
+    z = [rng.standard_normal((2 * l + 1, n, B * N), dtype=np.float32) for l, n in enumerate(size)]
+    return lambda: [w_l @ z_l for w_l, z_l in zip(w, z, strict=True)]
+
+
+all_paths = [len(published_paths(l, 3, 3, order)) for l in range(4)]
+compare("fold", mixing(all_paths), mixing(couple.num_paths))
+
+# %% [markdown]
+# ## Arranging the weights
+#
+# Folding, real form and the stacking of the edge weights do not depend on the molecules. `arrange_forward` does them
+# before the first layer, `arrange_backward` leads gradients back to the published names. Arranging is one linear map
+# $A$ from the parameters to the matrices that are multiplied with. So gradients come back by its transpose, and the
+# test of a transpose is $\langle A p, d \rangle = \langle p, A^T d \rangle$ for any $p$ and $d$:
+
+# %%
+arranged = arrange_forward(params, config)
+d_arranged = {name: random_like(a, rng) for name, a in arranged.items()}
+d_params = arrange_backward(d_arranged, config)
+left = sum(inner(arranged[name], d) for name, d in d_arranged.items())
+right = sum(inner(p, d_params[name]) for name, p in params.items())
+np.testing.assert_allclose(left, right)
+
+# %% [markdown]
+# And the whole vertex network with all of this, against `plain.py` for the first molecule:
+
+# %%
+couple = layer_coupling(config, 1, features)
+new_features, _ = vertex_network_forward(edges, pairs.harmonics, features, weights["layers.1.vertex"], couple)
+by_l, _ = plain.vertex_network_forward(plain.under("layers.1.vertex.weight.", single), plain_G, F, config.vertex_order)
+np.testing.assert_allclose(new_features[:, :, 0], np.concatenate(by_l), atol=1e-4 * abs(new_features).max())
+
+# %% [markdown]
+# ## Chunks
+#
+# The arrays of a few molecules fit into a core's cache, those of a batch do not. So a batch is cut into chunks whose
+# gradients are added. One process, forward and backward of the paper's network for 25 ethanols:
+
+# %% tags=["hide-input"]
+batch = data.make_batch(ethanol.charges[:25], ethanol.positions[:25], config)
+
+
+def in_chunks(size):
+    for start in range(0, 25, size):
+        part = data.take(batch, slice(start, min(start + size, 25)))
+        energy, cache = model.forward(single, part, config)
+        model.backward(np.ones_like(energy), cache, by_positions=False)
+
+
+chunk_sizes, best = [1, 2, 5, 9, 25], []
+with parallel.workers(1):  # one BLAS thread, and memory is kept
+    for size in chunk_sizes:
+        seconds = []
+        for _ in range(2):
+            began = time.perf_counter()
+            in_chunks(size)
+            seconds.append(time.perf_counter() - began)
+        best.append(1000 * min(seconds))
+figure, ax = plt.subplots(figsize=(6, 3.2))
+ax.plot(chunk_sizes, best, "o-")
+ax.set(xlabel="molecules in a chunk", ylabel="ms for 25 ethanols", ylim=(0, None), xticks=chunk_sizes)
+plt.show()
+
+# %% [markdown]
+# Very small chunks pay for Python's calls. Beyond a handful of molecules the curve is nearly flat: what is saved in
+# calls is lost where arrays leave the cache. The gain is in memory, and in shares that all processes can be given.
+#
+# ## Processes
+#
+# Two threads of one Python process would wait for each other at every one of some thousand short operations. So each
+# core has a process of its own (`parallel.workers`), which gets a share of the batch and cuts it into chunks. Energies
+# of 25 ethanols, by one process and by two. (Where other
+# programs keep the cores busy there is little to gain.)
+
+# %% tags=["machine"]
+many = data.make_batch(ethanol.charges[:25], ethanol.positions[:25], config)
+with parallel.workers(1) as one, parallel.workers(2) as two:
+    energies = [parallel.predict(single, many, config, pool) for pool in (one, two)]
+    np.testing.assert_allclose(*energies, rtol=1e-4)
+    compare(
+        "two processes",
+        lambda: parallel.predict(single, many, config, one),
+        lambda: parallel.predict(single, many, config, two),
+        rounds=3,
+    )
+
+# %% [markdown]
+# ## All gains
+#
+# Each is that of its own part of the work, not of a whole step, so that they do not multiply. What the steps have
+# gained in a whole training step, and what was tried and gained nothing, is on the page about
+# [performance](../docs/performance.md).
+
+# %% tags=["hide-input"]
+figure, ax = plt.subplots(figsize=(5.4, 3.6))
+ax.barh(list(gains), list(gains.values()))
+ax.bar_label(ax.containers[0], fmt="%.1f", padding=3)
+ax.axvline(1, color="black", linewidth=0.8)
+ax.invert_yaxis()
+ax.set(xscale="log", xlim=(0.7, 2 * max(gains.values())), xlabel="times as fast")
+plt.show()
 
 # %% [markdown]
 # ## Exercises
 #
-# **1.** *Predict.* What is the largest number of entries in one row of the matrix in the picture?
+# **1.** *Predict.* What is the largest number of entries in one row of the sparse matrix in the picture?
 #
 # <details><summary>Solution</summary>
 #
@@ -147,23 +476,43 @@ np.testing.assert_allclose(table(1, 2, 2), -table(2, 1, 2).swapaxes(0, 1), atol=
 #
 # </details>
 #
-# **2.** *Derive.* By which map do gradients come back through the sparse matrix?
+# **2.** *Derive.* How many coefficients does `plain.py` multiply with for every pair of atoms and channel, and how many
+# products $G_p F_q$ does the fast network make in their place? Which other reason makes the second way faster?
 #
 # <details><summary>Solution</summary>
 #
-# $Z = M X$ with real $M$ gives $dX = M^T dZ$.
+# All nonzero coefficients of the aggregate's 34 paths with $L = 3$, 449, and 256 products. More important, the products
+# are large regular matrix products, and the coefficients are applied once for an atom:
+#
+# ```python
+# print(np.count_nonzero(matrix.col < 256))
+# ```
 #
 # </details>
 #
-# **3.** *Code.* Measure the same for one molecule and for 100. Where does the fast network's advantage come from?
+# **3.** *Derive.* By which map do gradients come back through the sparse matrix, and through `spread`?
 #
 # <details><summary>Solution</summary>
 #
-# Change `[:10]` and `np.ones(10)`. For one molecule most of the time is that of Python's calls.
+# $Z = M X$ with real $M$ gives $dX = M^T dZ$. `spread` writes a number to two places, so its gradient is the sum of
+# two; an atom and itself have one place.
+#
+# </details>
+#
+# **4.** *Code.* Measure the first comparison for one molecule and for 100. Where does the fast network's advantage come
+# from?
+#
+# <details><summary>Solution</summary>
+#
+# Change `[:2]` and `np.ones(2)`. For one molecule most of the time is that of Python's calls.
 #
 # </details>
 
 # %% [markdown]
-# **In the code:** [coupling.py](../cormorant_np/network/coupling.py), [model.py](../cormorant_np/model.py)
+# **In the code:** [vertex_network.py](../cormorant_np/network/vertex_network.py),
+# [coupling.py](../cormorant_np/network/coupling.py), [pairs.py](../cormorant_np/network/pairs.py),
+# [real_form.py](../cormorant_np/network/real_form.py), [arrangement.py](../cormorant_np/network/arrangement.py),
+# [parallel.py](../cormorant_np/training/parallel.py), [model.py](../cormorant_np/model.py)
 #
-# **In the documentation:** [coupling](../docs/derivations/coupling.md), [performance](../docs/performance.md)
+# **In the documentation:** [aggregation](../docs/derivations/aggregation.md),
+# [coupling](../docs/derivations/coupling.md), [performance](../docs/performance.md)

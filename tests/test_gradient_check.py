@@ -4,7 +4,14 @@ import numpy as np
 import pytest
 from conftest import random_complex
 
-from cormorant_np.gradient_check import backward_errors, directional_derivative, gradient_error, inner, random_like
+from cormorant_np.gradient_check import (
+    assert_backward,
+    backward_errors,
+    directional_derivative,
+    gradient_error,
+    inner,
+    random_like,
+)
 
 
 def loss(z):
@@ -75,3 +82,31 @@ def test_backward_errors_are_one_for_each_input_and_single_out_the_wrong_one(rng
     first, second = backward_errors(forward, wrong, inputs, rng)
     assert first < 1e-9 and second > 1e-2
     assert len(backward_errors(forward, lambda d, cache: (right(d, cache)[0], None), inputs, rng)) == 1
+
+
+def scaled(a, z):
+    return a * z, (a, z)
+
+
+@pytest.mark.parametrize(
+    "backward, complaint",
+    [
+        (lambda d, cache: (d * cache[1].conj()).real, "1 gradients came back for 2 inputs: a, z."),
+        (
+            lambda d, cache: ((d * cache[1].conj()).real, (cache[0] * d)[:2]),
+            r"by z has the shape \(2,\), but z has \(3,",
+        ),
+        (lambda d, cache: (d * cache[1].conj(), cache[0] * d), "by a is complex, but a is real"),
+        (lambda d, cache: ((d * cache[1].conj()).real, d.real), "by z is real, but z is complex"),
+        (lambda d, cache: ((d * cache[1]).real, cache[0] * d), "by a differs from the difference quotient by"),
+        (lambda d, cache: ((d * cache[1].conj()).real, 1.01 * cache[0] * d), "by z differs .* by 0.99 %"),
+    ],
+)
+def test_the_complaint_says_what_is_wrong(backward, complaint, rng):
+    with pytest.raises(AssertionError, match=complaint):
+        assert_backward(scaled, backward, [rng.standard_normal(3), random_complex(rng, 3)], ["a", "z"], rng)
+
+
+def test_nothing_is_said_about_a_right_backward_function(rng):
+    inputs = [rng.standard_normal(3), random_complex(rng, 3)]
+    assert_backward(scaled, lambda d, cache: ((d * cache[1].conj()).real, cache[0] * d), inputs, ["a", "z"], rng)

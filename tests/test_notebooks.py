@@ -3,10 +3,14 @@
 Numbers are compared to a tolerance, pictures not at all. In a cell with the tag `machine` they belong to the machine,
 as times do and the errors of a training in 32-bit floats: there only the words are compared. What a cell with the tag
 `device` prints is not compared.
+
+Solutions of exercises that ask a checker are run, too, and must be right. Those of a new backward function are also run
+with a slip in them, a forgotten conjugate or minus, which the checker must refuse.
 """
 
 import importlib.util
 import re
+import textwrap
 from pathlib import Path
 
 import numpy as np
@@ -65,11 +69,43 @@ def solutions(notebook):
     return [block for block in blocks if re.search(r"^check_\w+\(", block, re.MULTILINE)]
 
 
+SLIPS = [r"\.conj\(\)", r"\.real\b", r"(?<=[ (=])-(?=\w)", r"\b2 \* ", r" [-+] \w+ @ \w+| \+ .*$"]
+"""What one forgets in a backward function: a conjugate, a real part, a minus, a factor, a term."""
+
+
+def with_a_slip(solution):
+    """A solution that asks the checker of a backward function, with each slip that there can be, one at a time."""
+    if not re.search(r"^check_\w+_backward\(", solution, re.MULTILINE):
+        return []
+    places = [match.span() for slip in SLIPS for match in re.finditer(slip, solution, re.MULTILINE)]
+    return [solution[:start] + solution[end:] for start, end in places]
+
+
+REFUSED = """
+try:
+{}
+except AssertionError:
+    pass
+else:
+    raise ValueError("The checker has accepted a slip.")
+"""
+
+
+def test_slips_are_found():
+    solution = "def f_backward(d, x):\n    return -2 * x.conj() * d.real\n\n\ncheck_f_backward(f_backward)\n"
+    slips = [text.splitlines()[1].strip() for text in with_a_slip(solution)]
+    forgotten = ["-2 * x * d.real", "-2 * x.conj() * d", "2 * x.conj() * d.real", "-x.conj() * d.real"]
+    assert slips == [f"return {text}" for text in forgotten]
+    assert with_a_slip("check_volume(lambda x: -x)") == []
+
+
 @each_source
 def test_runs_in_a_fresh_kernel_and_prints_what_is_committed_and_solutions_are_right(path):
     found, committed = build.read_source(path), nbformat.read(path.with_suffix(".ipynb"), as_version=4)
     cells = list(found.cells)
-    found.cells += [nbformat.v4.new_code_cell(solution) for solution in solutions(found)]
+    right = solutions(found)
+    wrong = [REFUSED.format(textwrap.indent(slip, "    ")) for solution in right for slip in with_a_slip(solution)]
+    found.cells += [nbformat.v4.new_code_cell(code) for code in right + wrong]
     build.execute(found)
     changes = []
     for old, new in zip(committed.cells, cells, strict=True):
