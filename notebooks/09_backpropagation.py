@@ -181,7 +181,7 @@ PLACES = {  # x, y, text, colour
 ARROWS = [  # from, to, the gradient that comes back, where it stands on the way, how far above
     ("r", "radial", "$dr$", 0.5, 0),
     ("r", "harmonics", "$d\\hat{\\mathbf{r}}$", 0.5, 0),
-    ("kappa", "radial", "$d\\kappa \\dots$", 0.27, 0.5),
+    ("kappa", "radial", "$d\\kappa \\dots$", 0.37, 0.5),
     ("radial", "edge", "$d\\eta, d\\mu$", 0.42, 0),
     ("g", "edge", "$dg^s$", 0.34, 0),
     ("F", "edge", "$dF^s$", 0.36, 0),

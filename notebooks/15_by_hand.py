@@ -10,7 +10,7 @@
 import numpy as np
 
 from cormorant_np import Config, plain
-from cormorant_np.drawing import COLOURS, axes_3d, draw_molecule
+from cormorant_np.drawing import COLOURS, arrows, axes_3d, draw_molecule
 from cormorant_np.rotation import random_rotation
 
 # %% [markdown]
@@ -176,14 +176,9 @@ check(turned_energy, energy)
 # and everything computed anew: arrows turn along, numbers stay.
 
 # %% tags=["hide-input"]
-def arrows(F):
-    m_minus, m_0, m_plus = F[1][:, 0] / 1j
-    return np.stack([(m_minus - m_plus) / root, (m_minus + m_plus) / (1j * root), m_0], axis=-1).real
-
-
 for ax, r in zip(axes_3d(2, size=4), (positions, positions @ rotation.T), strict=True):
     (F,) = plain.features(params, charges, r, config)
-    draw_molecule(ax, charges, r, arrows=arrows(F), arrow_scale=0.3, reach=1.2)
+    draw_molecule(ax, charges, r, arrows=arrows(F[1][:, 0] / 1j), arrow_scale=0.3, reach=1.2)
     for i in range(3):
         ax.text(*(r[i] + [0, 0, -0.3]), f"F₀ = {F[0][0, 0, i].real:.0f}", color=COLOURS[0], ha="center", zorder=30)
     ax.set_title(f"E = {plain.forward(params, charges, r, config)[0]:.3f}")
@@ -199,7 +194,7 @@ for ax, r in zip(axes_3d(2, size=4), (positions, positions @ rotation.T), strict
 # %%
 grads, d_positions = plain.backward(1.0, cache)
 check(grads["layers.0.vertex.weight.1"], 10.5 + 2 * root)
-print("forces:\n", -d_positions.round(4) + 0.0)
+print("forces, in units of this energy per Å:\n", -d_positions.round(4) + 0.0)
 check(d_positions.sum(axis=0), np.zeros(3))
 
 # %% [markdown]
