@@ -25,6 +25,7 @@ html_show_copyright = False
 html_copy_source = False
 
 extensions = ["myst_nb", "sphinx-mathjax-offline", "sphinx.ext.autodoc"]
+smartquotes_action = "qe"
 autodoc_member_order = "bysource"
 autodoc_typehints = "none"
 autodoc_inherit_docstrings = False

@@ -477,8 +477,8 @@ assert abs(stretch[-1] - GFN2_STRETCH[-1]) > 5
 #
 # </details>
 #
-# **2.** *Derive.* With $k = K - dE$ of its own, a molecule adds $K\,\partial E/\partial W(\mathbf r)
-# - (K - dE)\,\partial E/\partial W(\mathbf r + dF/(K - dE))$ to the gradient. Show that this is the formula above,
+# **2.** *Derive.* With $k = K - dE$ of its own, a molecule adds $K\,\partial E/\partial W(\mathbf r) -
+# (K - dE)\,\partial E/\partial W(\mathbf r + dF/(K - dE))$ to the gradient. Show that this is the formula above,
 # with the same order of error. What is left of it if the forces are right, $dF = 0$? And why may $K$ not be just any
 # large number, say $10^9$?
 #
