@@ -83,7 +83,7 @@ EXPERIMENTS = {
     **{f"ethanol-{n}": Experiment("ethanol", rmd17("ethanol", f"--epochs {epochs_of(n)}", n)) for n in FRAMES},
     "acac": Experiment(
         "acetylacetone",
-        f"--data-file {{data}}/acac/train_300K.xyz --test-file {ACAC}MD_300K.xyz --num-valid 50 --epochs 15",
+        f"--data-file {{data}}/acac/train_300K.xyz --test-file {ACAC}MD_300K.xyz --num-valid 50 --epochs 40",
         files={"300 K": f"{ACAC}MD_300K.xyz", "600 K": f"{ACAC}MD_600K.xyz"},
         curves={"dihedral": f"{ACAC}dihedral.xyz", "proton transfer": f"{ACAC}H_transfer.xyz"},
     ),
@@ -104,7 +104,7 @@ EXPERIMENTS = {
     },
     **{
         f"stability-{name}-{seed}": Experiment(
-            f"ethanol, {name}", rmd17("ethanol", f"--epochs 20 {option} --seed {seed}")
+            f"ethanol, {name}", rmd17("ethanol", f"--epochs 15 {option} --seed {seed}", frames=200)
         )
         for name, option in STABILITY.items()
         for seed in range(3)
