@@ -23,7 +23,9 @@ from cormorant_np.data.qm9 import load_qm9_sample
 from cormorant_np.train import main as train
 
 RESULTS = Path(__file__).resolve().parent / "results" / "batching.json"
-OPTIONS = "--dataset qm9-sample --num-channels 8 --num-layers 3 --l-max 1 --lr 1e-3 --lr-final 1e-3 --epochs 12 --threads 1"
+OPTIONS = (
+    "--dataset qm9-sample --num-channels 8 --num-layers 3 --l-max 1 --lr 1e-3 --lr-final 1e-3 --epochs 12 --threads 1"
+)
 WINDOWS = {"one size": None, "windows of 8 batches": 8, "random": 1}
 
 

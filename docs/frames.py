@@ -27,7 +27,9 @@ def union(data_dir, out):
     _, first = np.unique(indices, return_index=True)
     order = np.random.default_rng(0).permutation(first)
     for name, chosen in {"test": order[:TESTED], "train": order[TESTED:]}.items():
-        joined = {key: np.concatenate([part[key] for part in parts])[chosen] for key in ("coords", "energies", "forces")}
+        joined = {
+            key: np.concatenate([part[key] for part in parts])[chosen] for key in ("coords", "energies", "forces")
+        }
         frames = joined | {"old_indices": indices[chosen], "nuclear_charges": parts[0]["nuclear_charges"]}
         np.savez(out / f"ethanol_union_{name}.npz", **frames)
 

@@ -25,6 +25,17 @@ def test_sizes_in_a_batch_are_similar_and_padding_is_rare():
     assert padding_share(NUM_ATOMS, plain) > 0.4
 
 
+def test_sizes_are_sorted_within_windows_alone():
+    """A window of one batch leaves the permutation as it is, and more batches in a window mean less padding."""
+    windowed = {window: bucketed_batches(NUM_ATOMS, 25, np.random.default_rng(0), window) for window in (1, 8, None)}
+    order = np.random.default_rng(0).permutation(1010)
+    pieces = [set(order[start : start + 25]) for start in range(0, 1010, 25)]
+    assert all(set(batch) in pieces for batch in windowed[1])
+    assert all(sorted(np.concatenate(found)) == list(range(1010)) for found in windowed.values())
+    shares = [padding_share(NUM_ATOMS, found) for found in windowed.values()]
+    assert shares[0] > 0.4 > 0.2 > shares[1] > 0.03 > shares[2]
+
+
 def test_padding_share_of_an_example():
     assert padding_share(np.array([2, 4, 3]), [np.array([0, 1]), np.array([2])]) == 1 - 9 / 11
 
