@@ -194,7 +194,7 @@ def speed_table(done):
     for limit in (1, 3, 10, 30):
         last = max(i for i, time_ in enumerate(found["minutes"]) if time_ <= limit)
         rows.append(
-            ["this network", f"epoch {last + 1} of {EPOCHS}", found["minutes"][last], found["valid_force_mae"][last]]
+            ["this network, two cores", f"epoch {last + 1} of {EPOCHS}", found["minutes"][last], found["valid_force_mae"][last]]
         )
     rows += [[point["program"], point["what"], point["minutes"], point["force_mae"]] for point in found["others"]]
     return table(header, [[*row[:2], f"{row[2]:.1f}", f"{row[3]:.3g}"] for row in rows])
