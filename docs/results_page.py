@@ -194,7 +194,12 @@ def speed_table(done):
     for limit in (1, 3, 10, 30):
         last = max(i for i, time_ in enumerate(found["minutes"]) if time_ <= limit)
         rows.append(
-            ["this network, two cores", f"epoch {last + 1} of {EPOCHS}", found["minutes"][last], found["valid_force_mae"][last]]
+            [
+                "this network, two cores",
+                f"epoch {last + 1} of {EPOCHS}",
+                found["minutes"][last],
+                found["valid_force_mae"][last],
+            ]
         )
     rows += [[point["program"], point["what"], point["minutes"], point["force_mae"]] for point in found["others"]]
     return table(header, [[*row[:2], f"{row[2]:.1f}", f"{row[3]:.3g}"] for row in rows])
@@ -266,17 +271,17 @@ def draw_speed(found, path):
     axes = figure.subplots()
     axes.loglog(found["minutes"], found["valid_force_mae"], color="#1f77b4", label="this network, validation")
     others = found["others"]
-    axes.loglog(
-        [x["minutes"] for x in others], [x["force_mae"] for x in others], "o--", color="#d62728", label="sGDML, test"
-    )
+    times, errors = ([point[key] for point in others] for key in ("minutes", "force_mae"))
+    axes.loglog(times, errors, "o", color="#d62728", label="sGDML, test")
     for point in others:
-        axes.annotate(
-            point["what"], (point["minutes"], point["force_mae"]), (6, 4), textcoords="offset points", fontsize=8
-        )
+        place = (point["minutes"], point["force_mae"])
+        axes.annotate(point["what"], place, (-8, -12), textcoords="offset points", ha="right", fontsize=8)
+    axes.set_xlim(left=0.01)
     axes.set(xlabel="minutes", ylabel="error of forces / (kcal/mol/Å)")
     axes.xaxis.set_major_formatter("{x:g}")
     axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 3, 5)))
     axes.yaxis.set_major_formatter("{x:g}")
+    axes.minorticks_off()
     axes.grid(alpha=0.3)
     axes.legend()
     figure.savefig(path, dpi=120)
