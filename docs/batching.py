@@ -61,10 +61,9 @@ def main():
     parser.add_argument("seeds", nargs="*", type=int, default=[0, 1, 2], metavar="SEED")
     for seed in parser.parse_args().seeds:
         for name, window in WINDOWS.items():
-            done = read()
-            if (key := f"{name}, seed {seed}") not in done:
-                done[key] = measure(window, seed)
-                RESULTS.write_text(json.dumps(done, indent=1) + "\n", encoding="utf-8")
+            if (key := f"{name}, seed {seed}") not in read():
+                record = measure(window, seed)
+                RESULTS.write_text(json.dumps(read() | {key: record}, indent=1) + "\n", encoding="utf-8")
     for name in WINDOWS:
         rows = [record for key, record in read().items() if key.startswith(name)]
         last = [mean(record["valid_mae"][-4:]) for record in rows]

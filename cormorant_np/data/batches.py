@@ -1,13 +1,14 @@
-"""Divide the molecules of an epoch into batches in which they have similar sizes, so that padding costs little."""
+"""Divide the molecules of an epoch into batches: of all sizes, or of similar sizes, so that padding costs little."""
 
 import numpy as np
 
 
-def bucketed_batches(num_atoms, batch_size, rng, window=None):
-    """Batches of molecules with similar numbers of atoms, in random order.
+def bucketed_batches(num_atoms, batch_size, rng, window=1):
+    """Batches in random order, of molecules that are drawn at random or have similar numbers of atoms.
 
     The molecules are shuffled and then, window by window, sorted by size with a stable sort, which leaves those of one
-    size in random order. Where all have the same size, the batches are pieces of a plain permutation.
+    size in random order. Sorting saves padding, but batches of one size learn worse (docs/results.md), so it is not the
+    default. Where all have the same size, the batches are pieces of a plain permutation.
 
     Parameters
     ----------
@@ -15,8 +16,8 @@ def bucketed_batches(num_atoms, batch_size, rng, window=None):
     batch_size : int
         One batch is smaller if it does not divide n.
     rng : numpy.random.Generator
-    window : int, optional
-        Batches in a window: 1 gives random batches, all of them, the default, the least padding.
+    window : int or None
+        Batches in a window: 1, the default, leaves them random; None sorts all molecules, which has the least padding.
 
     Returns
     -------
