@@ -2,10 +2,11 @@
 
 Without a name it lists the experiments and what is done of them. With names it runs these, or goes on with those that
 were interrupted: the run directories are in --runs, and each result is a small file docs/results/NAME.json. The word
-page draws the pictures and writes the tables of docs/results.md anew, from those files alone.
+speed writes another, the learning of `ethanol` by time. docs/results_page.py makes the page of these files.
 
 The data are in --data-dir: rMD17 in its folder rmd17, acetylacetone (https://github.com/davkovacs/BOTNet-datasets) in
-acac. Training and evaluation are commands of the package, and the page prints them as they ran.
+acac; files made of others, by docs/frames.py, in the folder made of --runs. Training and evaluation are commands of the
+package, and the page prints them as they ran.
 """
 
 import argparse
@@ -22,8 +23,6 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
-from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
@@ -38,7 +37,7 @@ BATCH, LEAST_STEPS, EPOCHS = 5, 3000, 80
 
 
 class Experiment(NamedTuple):
-    """A training, and what is done with the model. In the texts {data} is the data directory.
+    """A training, and what is done with the model. In the texts {data} is the data directory, {made} has made files.
 
     title : what it is, for the tables
     options : of the train command
@@ -63,13 +62,44 @@ def split_of_ethanol(number):
     return f"--data-file {train} --test-file {test} --num-valid 50 --energy-unit kcal/mol --epochs {EPOCHS}"
 
 
+def acetylacetone(epochs):
+    tests = "{data}/acac/test_"
+    return Experiment(
+        f"acetylacetone, {epochs} epochs",
+        f"--data-file {{data}}/acac/train_300K.xyz --test-file {tests}MD_300K.xyz --num-valid 50 --epochs {epochs}",
+        files={"300 K": f"{tests}MD_300K.xyz", "600 K": f"{tests}MD_600K.xyz"},
+        curves={"dihedral": f"{tests}dihedral.xyz", "proton transfer": f"{tests}H_transfer.xyz"},
+    )
+
+
+def union_of_ethanol(frames):
+    """Energies alone of frames from all five splits; equally many steps, whatever the number of frames."""
+    files = (
+        "--data-file {made}/ethanol_union_train.npz --test-file {made}/ethanol_union_test.npz --energy-unit kcal/mol"
+    )
+    sizes = f"--num-train {frames} --num-valid 33"
+    return f"{files} {sizes} --force-weight 0 --epochs {EPOCHS * UNION_FRAMES[0] // frames}"
+
+
+def paper(convention, rate):
+    """The paper's protocol on frames of GFN2-xTB, but for the number of epochs."""
+    sizes = "--num-train 50000 --num-valid 10000 --num-test 10000"
+    words = f"--data-file {{made}}/gfn2_ethanol.npz {sizes} --protocol paper --force-weight 0 --epochs 30"
+    return f"{words} --convention {convention} {RATES[rate]}"
+
+
 def epochs_of(frames):
     return max(EPOCHS, LEAST_STEPS * BATCH // frames)
 
 
-ACAC = "{data}/acac/test_"
 FRAMES = (50, 100, 200, 500)
+
+UNION_FRAMES = (1000, 2000, 4000, 9000)
+
+RATES = {"constant": "--lr 5e-4 --lr-final 5e-4", "cosine": "--lr 1e-3 --lr-final 1e-5"}
+
 MOLECULES = ("malonaldehyde", "benzene", "aspirin")
+
 STABILITY = {
     "default": "--gain 10",
     "gain-5": "--gain 5",
@@ -81,13 +111,14 @@ STABILITY = {
 EXPERIMENTS = {
     "ethanol": Experiment("ethanol", rmd17("ethanol", f"--epochs {EPOCHS}")),
     **{f"ethanol-{n}": Experiment("ethanol", rmd17("ethanol", f"--epochs {epochs_of(n)}", n)) for n in FRAMES},
-    "acac": Experiment(
-        "acetylacetone",
-        f"--data-file {{data}}/acac/train_300K.xyz --test-file {ACAC}MD_300K.xyz --num-valid 50 --epochs 15",
-        files={"300 K": f"{ACAC}MD_300K.xyz", "600 K": f"{ACAC}MD_600K.xyz"},
-        curves={"dihedral": f"{ACAC}dihedral.xyz", "proton transfer": f"{ACAC}H_transfer.xyz"},
-    ),
+    **{name: acetylacetone(epochs) for name, epochs in {"acac": 15, "acac-40": 40}.items()},
     "ethanol-energies": Experiment("ethanol", rmd17("ethanol", f"--force-weight 0 --epochs {EPOCHS}")),
+    **{f"ethanol-energies-{n}": Experiment("ethanol, all splits", union_of_ethanol(n)) for n in UNION_FRAMES},
+    **{
+        f"paper-{convention}-{rate}": Experiment(f"ethanol by GFN2-xTB, {convention}, {rate}", paper(convention, rate))
+        for convention in ("supplement", "released")
+        for rate in RATES
+    },
     "qm9-sample": Experiment("QM9, the bundled sample, U0", "--dataset qm9-sample"),
     **{
         f"{name}{learned}": Experiment(name, rmd17(name, f"{option}--epochs 40"))
@@ -104,26 +135,12 @@ EXPERIMENTS = {
     },
     **{
         f"stability-{name}-{seed}": Experiment(
-            f"ethanol, {name}", rmd17("ethanol", f"--epochs 20 {option} --seed {seed}")
+            f"ethanol, {name}", rmd17("ethanol", f"--epochs 15 {option} --seed {seed}", frames=200)
         )
         for name, option in STABILITY.items()
         for seed in range(3)
     },
 }
-
-MACE = {"ethanol": (0.4, 2.1), "malonaldehyde": (0.8, 5.0), "benzene": (0.4, 0.3), "aspirin": (2.2, 6.6)}
-"""Energies (meV) and forces (meV/Å) of rMD17, 1000 frames; docs/results.md says from where."""
-
-ACAC_PUBLISHED = {
-    "MACE": (0.9, 5.1, 4.6, 22.4),
-    "NequIP": (0.81, 5.9, 6.0, 27.8),
-    "BOTNet": (0.89, 6.3, 6.2, 29.8),
-}
-"""RMSE of energies (meV) and forces (meV/Å) at 300 K, and the same at 600 K; docs/results.md says from where."""
-
-
-PAPER_QM9 = {"U0": "0.022 eV", "mu": "0.038 D", "gap": "0.061 eV"}
-"""Errors of the paper with 100,000 training molecules."""
 
 
 def command(name, data, runs):
@@ -131,7 +148,7 @@ def command(name, data, runs):
     run_dir = Path(runs) / name
     if (run_dir / "config.json").exists():
         return ["cormorant_np.train", "--run-dir", str(run_dir), "--resume"]
-    words = [word.format(data=data) for word in EXPERIMENTS[name].options.split()]
+    words = [word.format(data=data, made=Path(runs) / "made") for word in EXPERIMENTS[name].options.split()]
     return ["cormorant_np.train", *words, "--run-dir", str(run_dir)]
 
 
@@ -148,13 +165,14 @@ def call(words, options, **keywords):
 def run(name, options):
     """Train, if that is not done yet, evaluate, and return what docs/results/NAME.json will hold."""
     experiment, run_dir = EXPERIMENTS[name], Path(options.runs) / name
+    make_files(experiment, options)
     if not (run_dir / "result.json").exists():
         call(command(name, options.data_dir, options.runs), options)
     files = {what: evaluate(run_dir, path, options) for what, path in experiment.files.items()}
     curves = {what: curve(run_dir, path, options) for what, path in experiment.curves.items()}
     config = read(run_dir / "config.json")
     record = {
-        "command": f"python -m cormorant_np.train {experiment.options.format(data='DIR')}",
+        "command": f"python -m cormorant_np.train {experiment.options.format(data='DIR', made='MADE')}",
         **{key: config["settings"][key] for key in ("seed", "threads", "batch_size")},
         "machine": machine(),
         "beside": options.beside,
@@ -164,6 +182,15 @@ def run(name, options):
         "last_epoch": json.loads((run_dir / "log.jsonl").read_text(encoding="utf-8").splitlines()[-1]),
     }
     return rounded(record | {key: value for key, value in {"files": files, "curves": curves}.items() if value})
+
+
+def make_files(experiment, options):
+    """The files that the experiment wants of docs/frames.py, if they are not there."""
+    folder = Path(options.runs) / "made"
+    for what, file in {"union": "ethanol_union_train.npz", "gfn2": "gfn2_ethanol.npz"}.items():
+        if f"{{made}}/{file}" in experiment.options and not (folder / file).exists():
+            words = [str(DOCS / "frames.py"), what, "--data-dir", options.data_dir, "--out", str(folder)]
+            subprocess.run([sys.executable, *words], check=True, env=os.environ | {"PYTHONPATH": str(DOCS.parent)})
 
 
 def write(name, record):
@@ -210,175 +237,18 @@ def machine():
     return f"{names[0] if names else platform.processor()}, {os.cpu_count()} cores"
 
 
-def records():
-    """{name: record} of what has been run, in the order of the experiments."""
-    paths = {name: DOCS / "results" / f"{name}.json" for name in EXPERIMENTS}
-    return {name: read(path) for name, path in paths.items() if path.exists()}
+def speed_points(epochs):
+    """Minutes and validation errors of forces after each epoch, from the epochs of a log."""
+    times = np.cumsum([epoch["seconds"] for epoch in epochs]) / 60
+    return times.tolist(), [epoch["valid_force_mae"] for epoch in epochs]
 
 
-def error(value, unit):
-    """An error in kcal/mol and meV, such as 0.043 (1.9)."""
-    if value is None:
-        return "–"
-    kcal, mev = energy_factor(unit, "kcal/mol") * value, 1000 * energy_factor(unit, "eV") * value
-    return f"{kcal:.3f} ({mev:.1f})"
-
-
-def minutes(record):
-    return f"{record['result']['seconds'] / 60:.0f} min"
-
-
-def table(header, rows):
-    if not rows:
-        return "Not run yet."
-    return "\n".join(["| " + " | ".join(map(str, row)) + " |" for row in (header, ["---"] * len(header), *rows)])
-
-
-def rmd17_table(done):
-    """Energies and forces of rMD17 beside what MACE is said to reach."""
-    header = ["molecule", "training", "energies", "forces", "epochs", "time", "MACE: energies", "forces"]
-    rows = []
-    for name in ["ethanol", *(f"ethanol-split-0{k}" for k in range(2, 6)), *MOLECULES]:
-        for suffix in ("", "-energies"):
-            if name + suffix not in done:
-                continue
-            record = done[name + suffix]
-            result, title = record["result"], EXPERIMENTS[name].title
-            found = [error(result.get(f"test_{what}mae"), result["unit"]) for what in ("", "force_")]
-            published = [f"{x / 43.364:.3f} ({x})" for x in MACE[title.split(",")[0]]]
-            learned = "energies alone" if suffix else "with forces"
-            rows.append([title, learned, *found, result["epochs"], minutes(record), *published])
-    return table(header, rows)
-
-
-def learning_table(done):
-    header = ["frames", "epochs", "steps", "energies", "forces", "time"]
-    rows = []
-    for frames, record in learning_points(done):
-        result = record["result"]
-        found = [error(result[f"test_{what}mae"], result["unit"]) for what in ("", "force_")]
-        steps = result["epochs"] * -(-frames // record["batch_size"])
-        rows.append([frames, result["epochs"], steps, *found, minutes(record)])
-    return table(header, rows)
-
-
-def learning_points(done):
-    names = [*(f"ethanol-{n}" for n in FRAMES), "ethanol"]
-    return [(done[name]["result"]["num_train"], done[name]) for name in names if name in done]
-
-
-def slope(x, y):
-    """The exponent of the power law through points, by least squares of the logarithms."""
-    return float(np.polyfit(np.log(x), np.log(y), 1)[0])
-
-
-def acac_table(done):
-    header = ["RMSE", "300 K: energies, meV", "forces, meV/Å", "600 K: energies, meV", "forces, meV/Å"]
-    rows = [[name, *values] for name, values in ACAC_PUBLISHED.items()]
-    if "acac" in done:
-        files = done["acac"]["files"]
-        own = [1000 * files[part][f"{what}_rmse"] for part in ("300 K", "600 K") for what in ("energy", "force")]
-        epochs = done["acac"]["result"]["epochs"]
-        rows.append([f"this network, {epochs} epochs", *(f"{value:.1f}" for value in own)])
-    return table(header, rows)
-
-
-def commands_table(done):
-    header = ["name", "command", "seed", "threads", "time", "date", "beside it"]
-    rows = [
-        [f"`{name}`", f"`{r['command']}`", r["seed"], r["threads"], minutes(r), r["date"], r["beside"]]
-        for name, r in done.items()
-    ]
-    return table(header, rows)
-
-
-def left(done):
-    return ", ".join(f"`{name}`" for name in EXPERIMENTS if name not in done)
-
-
-def qm9_table(done):
-    header = [
-        "target",
-        "training molecules",
-        "epochs",
-        "error",
-        "predicting the mean",
-        "unit",
-        "time",
-        "paper, 100,000",
-    ]
-    rows = []
-    for name in [name for name in done if name.startswith("qm9")]:
-        result, title = done[name]["result"], EXPERIMENTS[name].title
-        errors = [f"{result[f'{what}_mae']:.3g}" for what in ("test", "baseline")]
-        row = [title, result["num_train"], result["epochs"], *errors, result["unit"], minutes(done[name])]
-        rows.append([*row, PAPER_QM9[title.split()[-1]]])
-    return table(header, rows)
-
-
-TABLES = {
-    "rmd17": rmd17_table,
-    "learning": learning_table,
-    "acac": acac_table,
-    "qm9": qm9_table,
-    "commands": commands_table,
-    "left": left,
-}
-
-
-def with_tables(text, done):
-    """The page with each table between its two comments written anew."""
-    for name, make in TABLES.items():
-        start, end = f"<!-- table {name} -->\n", "<!-- end -->"
-        before, _, after = text.partition(start)
-        text = f"{before}{start}\n{make(done)}\n\n{end}{after.partition(end)[2]}"
-    return text
-
-
-def draw_learning(done, path):
-    """Test errors by the number of training frames, with power laws."""
-    points = learning_points(done)
-    frames = np.array([frames for frames, _ in points])
-    figure = Figure(figsize=(9, 3.8), layout="constrained")
-    panels = {"test_mae": "energies / (kcal/mol)", "test_force_mae": "forces / (kcal/mol/Å)"}
-    for axes, (key, label) in zip(figure.subplots(1, 2), panels.items(), strict=True):
-        errors = np.array([record["result"][key] for _, record in points])
-        exponent = slope(frames, errors)
-        fit = np.exp(np.log(errors).mean()) * (frames / np.exp(np.log(frames).mean())) ** exponent
-        axes.loglog(frames, errors, "o", color="#1f77b4")
-        axes.loglog(frames, fit, color="grey", linewidth=1, label=f"slope {exponent:.2f}".replace("-", "−"))
-        axes.set(xlabel="training frames", ylabel=f"test error of {label}")
-        axes.set_xticks(frames, frames)
-        axes.yaxis.set_major_locator(LogLocator(subs=(1, 1.5, 2, 3, 5, 7)))
-        axes.yaxis.set_major_formatter("{x:g}")
-        axes.minorticks_off()
-        axes.grid(alpha=0.3)
-        axes.legend()
-    figure.savefig(path, dpi=120)
-
-
-def draw_curves(record, path):
-    """Energies along a dihedral scan and a proton transfer, from the lowest of DFT's."""
-    figure = Figure(figsize=(9, 3.8), layout="constrained")
-    labels = {"dihedral": "dihedral angle / degrees", "proton transfer": "image of the path"}
-    for axes, (name, found) in zip(figure.subplots(1, 2), record["curves"].items(), strict=True):
-        true, predicted = (np.array(found[key]) for key in ("true", "predicted"))
-        x = found.get("x", range(1, len(true) + 1))
-        axes.plot(x, true - true.min(), "k.-", label="DFT")
-        axes.plot(x, predicted - true.min(), ".-", color="#d62728", label="this network")
-        axes.set(xlabel=labels[name], ylabel="energy / eV", title=name)
-        axes.grid(alpha=0.3)
-        axes.legend()
-    figure.savefig(path, dpi=120)
-
-
-def write_page():
-    done, page = records(), DOCS / "results.md"
-    if len(learning_points(done)) > 1:
-        draw_learning(done, DOCS / "results" / "learning.png")
-    if "acac" in done:
-        draw_curves(done["acac"], DOCS / "results" / "acac.png")
-    page.write_text(with_tables(page.read_text(encoding="utf-8"), done), encoding="utf-8")
+def speed(options):
+    """Write docs/results/speed.json: the learning of `ethanol` by time, beside what is there of other programs."""
+    path = DOCS / "results" / "speed.json"
+    lines = (Path(options.runs) / "ethanol" / "log.jsonl").read_text(encoding="utf-8").splitlines()
+    times, errors = speed_points([json.loads(line) for line in lines])
+    write("speed", rounded(read(path) | {"minutes": times, "valid_force_mae": errors}))
 
 
 def state(name, runs):
@@ -390,16 +260,16 @@ def state(name, runs):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("names", nargs="*", metavar="NAME", help="experiments to run, or page")
+    parser.add_argument("names", nargs="*", metavar="NAME", help="experiments to run, or speed")
     parser.add_argument("--data-dir", default=os.environ.get("CORMORANT_NP_DATA", "data"))
     parser.add_argument("--runs", type=Path, default=DOCS.parent / "runs" / "results", help="folder of run directories")
     parser.add_argument("--threads", type=int, default=2, help="processes of each training")
     parser.add_argument("--beside", default="not said", help="what else ran on the machine, for the record")
     options = parser.parse_args()
-    if unknown := set(options.names) - {"page", *EXPERIMENTS}:
+    if unknown := set(options.names) - {"speed", *EXPERIMENTS}:
         parser.error(f"there is no experiment {', '.join(sorted(unknown))}: without a name, all are listed")
     for name in options.names:
-        write_page() if name == "page" else write(name, run(name, options))
+        speed(options) if name == "speed" else write(name, run(name, options))
     if not options.names:
         for name in EXPERIMENTS:
             print(f"{name:24s}{state(name, options.runs):12s}{EXPERIMENTS[name].options}")

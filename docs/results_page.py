@@ -1,0 +1,326 @@
+"""The page docs/results.md: python docs/results_page.py writes its tables anew and draws its pictures.
+
+All of it comes from the files in docs/results, which docs/results.py and docs/batching.py write, and from nothing else.
+"""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+from results import DOCS, EPOCHS, EXPERIMENTS, FRAMES, MOLECULES, STABILITY, UNION_FRAMES, read
+
+from cormorant_np.data.units import energy_factor
+
+MACE = {"ethanol": (0.4, 2.1), "malonaldehyde": (0.8, 5.0), "benzene": (0.4, 0.3), "aspirin": (2.2, 6.6)}
+"""Energies (meV) and forces (meV/Å) of rMD17, 1000 frames; docs/results.md says from where."""
+
+ACAC_PUBLISHED = {
+    "MACE": (0.9, 5.1, 4.6, 22.4),
+    "NequIP": (0.81, 5.9, 6.0, 27.8),
+    "BOTNet": (0.89, 6.3, 6.2, 29.8),
+}
+"""RMSE of energies (meV) and forces (meV/Å) at 300 K, and the same at 600 K; docs/results.md says from where."""
+
+PAPER_ETHANOL = (50_000, 0.027)
+"""Training frames, and the paper's error of energies (kcal/mol), quoted from secondary sources."""
+
+PAPER_QM9 = {"U0": "0.022 eV", "mu": "0.038 D", "gap": "0.061 eV"}
+"""Errors of the paper with 100,000 training molecules."""
+
+
+def records():
+    """{name: record} of what has been run, in the order of the experiments."""
+    paths = {name: DOCS / "results" / f"{name}.json" for name in EXPERIMENTS}
+    return {name: read(path) for name, path in paths.items() if path.exists()}
+
+
+def error(value, unit):
+    """An error in kcal/mol and meV, such as 0.043 (1.9)."""
+    if value is None:
+        return "–"
+    kcal, mev = energy_factor(unit, "kcal/mol") * value, 1000 * energy_factor(unit, "eV") * value
+    return f"{kcal:.3f} ({mev:.1f})"
+
+
+def minutes(record):
+    return f"{record['result']['seconds'] / 60:.0f} min"
+
+
+def table(header, rows):
+    if not rows:
+        return "Not run yet."
+    return "\n".join(["| " + " | ".join(map(str, row)) + " |" for row in (header, ["---"] * len(header), *rows)])
+
+
+def rmd17_table(done):
+    """Energies and forces of rMD17 beside what MACE is said to reach."""
+    header = ["molecule", "training", "energies", "forces", "epochs", "time", "MACE: energies", "forces"]
+    rows = []
+    for name in ["ethanol", *(f"ethanol-split-0{k}" for k in range(2, 6)), *MOLECULES]:
+        for suffix in ("", "-energies"):
+            if name + suffix not in done:
+                continue
+            record = done[name + suffix]
+            result, title = record["result"], EXPERIMENTS[name].title
+            found = [error(result.get(f"test_{what}mae"), result["unit"]) for what in ("", "force_")]
+            published = [f"{x / 43.364:.3f} ({x})" for x in MACE[title.split(",")[0]]]
+            learned = "energies alone" if suffix else "with forces"
+            rows.append([title, learned, *found, result["epochs"], minutes(record), *published])
+    return table(header, rows)
+
+
+def learning_table(done):
+    header = ["frames", "epochs", "steps", "energies", "forces", "time"]
+    rows = []
+    for frames, record in learning_points(done):
+        result = record["result"]
+        found = [error(result[f"test_{what}mae"], result["unit"]) for what in ("", "force_")]
+        steps = result["epochs"] * -(-frames // record["batch_size"])
+        rows.append([frames, result["epochs"], steps, *found, minutes(record)])
+    return table(header, rows)
+
+
+def learning_points(done):
+    names = [*(f"ethanol-{n}" for n in FRAMES), "ethanol"]
+    return [(done[name]["result"]["num_train"], done[name]) for name in names if name in done]
+
+
+def slope(x, y):
+    """The exponent of the power law through points, by least squares of the logarithms."""
+    return float(np.polyfit(np.log(x), np.log(y), 1)[0])
+
+
+def acac_table(done):
+    header = ["RMSE", "300 K: energies, meV", "forces, meV/Å", "600 K: energies, meV", "forces, meV/Å"]
+    rows = [[name, *values] for name, values in ACAC_PUBLISHED.items()]
+    for name in [name for name in ("acac", "acac-40") if name in done]:
+        files = done[name]["files"]
+        own = [1000 * files[part][f"{what}_rmse"] for part in ("300 K", "600 K") for what in ("energy", "force")]
+        epochs = done[name]["result"]["epochs"]
+        rows.append([f"this network, {epochs} epochs", *(f"{value:.1f}" for value in own)])
+    return table(header, rows)
+
+
+def commands_table(done):
+    header = ["name", "command", "seed", "threads", "time", "date", "beside it"]
+    rows = [
+        [f"`{name}`", f"`{r['command']}`", r["seed"], r["threads"], minutes(r), r["date"], r["beside"]]
+        for name, r in done.items()
+    ]
+    return table(header, rows)
+
+
+def left(done):
+    return ", ".join(f"`{name}`" for name in EXPERIMENTS if name not in done)
+
+
+def qm9_table(done):
+    header = [
+        "target",
+        "training molecules",
+        "epochs",
+        "error",
+        "predicting the mean",
+        "unit",
+        "time",
+        "paper, 100,000",
+    ]
+    rows = []
+    for name in [name for name in done if name.startswith("qm9")]:
+        result, title = done[name]["result"], EXPERIMENTS[name].title
+        errors = [f"{result[f'{what}_mae']:.3g}" for what in ("test", "baseline")]
+        row = [title, result["num_train"], result["epochs"], *errors, result["unit"], minutes(done[name])]
+        rows.append([*row, PAPER_QM9[title.split()[-1]]])
+    return table(header, rows)
+
+
+def energies_points(done):
+    """Frames and records of the runs that learned from energies alone."""
+    names = ["ethanol-energies", *(f"ethanol-energies-{n}" for n in UNION_FRAMES)]
+    return [(done[name]["result"]["num_train"], done[name]) for name in names if name in done]
+
+
+def energies_table(done):
+    header = ["frames", "epochs", "energies", "forces", "time"]
+    rows = []
+    for frames, record in energies_points(done):
+        result = record["result"]
+        found = [error(result[f"test_{what}mae"], result["unit"]) for what in ("", "force_")]
+        rows.append([frames, result["epochs"], *found, minutes(record)])
+    return table(header, rows)
+
+
+def stability_table(done):
+    """Test errors for each seed, and the last epoch's training error, which shows a run that does not learn."""
+    header = ["training", "seeds", "energies", "forces", "forces, training frames"]
+    rows = []
+    for name, option in STABILITY.items():
+        runs = [done[key] for seed in range(3) if (key := f"stability-{name}-{seed}") in done]
+        if not runs:
+            continue
+        found = [[record["result"][f"test_{what}mae"] for record in runs] for what in ("", "force_")]
+        found.append([record["last_epoch"]["train_force_mae"] for record in runs])
+        rows.append([f"`{option}`", len(runs), *(", ".join(f"{value:.3g}" for value in values) for values in found)])
+    return table(header, rows)
+
+
+def batching_table(done):
+    """docs/results/batching.json: validation errors by window and seed."""
+    path = DOCS / "results" / "batching.json"
+    measured = read(path) if path.exists() else {}
+    header = ["batches", "padding", "seed", "epoch 4", "epoch 8", "epoch 12", "mean of the last four", "time"]
+    rows = []
+    for key, record in measured.items():
+        valid = record["valid_mae"]
+        found = [f"{value:.2f}" for value in (*valid[3::4], np.mean(valid[-4:]))]
+        name, seed = key.split(", seed ")
+        rows.append([name, f"{record['padding']:.0%}", seed, *found, f"{sum(record['seconds']):.0f} s"])
+    return table(header, sorted(rows, key=lambda row: (row[0], row[2])))
+
+
+def speed_table(done):
+    """Validation error of forces (kcal/mol/Å) at some times."""
+    path = DOCS / "results" / "speed.json"
+    if not path.exists():
+        return table([], [])
+    found = read(path)
+    header = ["program", "what", "minutes", "error of forces"]
+    rows = []
+    for limit in (1, 3, 10, 30):
+        last = max(i for i, time_ in enumerate(found["minutes"]) if time_ <= limit)
+        rows.append(
+            [
+                "this network, two cores",
+                f"epoch {last + 1} of {EPOCHS}",
+                found["minutes"][last],
+                found["valid_force_mae"][last],
+            ]
+        )
+    rows += [[point["program"], point["what"], point["minutes"], point["force_mae"]] for point in found["others"]]
+    return table(header, [[*row[:2], f"{row[2]:.1f}", f"{row[3]:.3g}"] for row in rows])
+
+
+TABLES = {
+    "rmd17": rmd17_table,
+    "learning": learning_table,
+    "energies": energies_table,
+    "acac": acac_table,
+    "qm9": qm9_table,
+    "batching": batching_table,
+    "stability": stability_table,
+    "speed": speed_table,
+    "commands": commands_table,
+    "left": left,
+}
+
+
+def with_tables(text, done):
+    """The page with each table between its two comments written anew."""
+    for name, make in TABLES.items():
+        start, end = f"<!-- table {name} -->\n", "<!-- end -->"
+        before, _, after = text.partition(start)
+        text = f"{before}{start}\n{make(done)}\n\n{end}{after.partition(end)[2]}"
+    return text
+
+
+def draw_learning(done, path):
+    """Test errors by the number of training frames, with power laws."""
+    points = learning_points(done)
+    frames = np.array([frames for frames, _ in points])
+    figure = Figure(figsize=(9, 3.8), layout="constrained")
+    panels = {"test_mae": "energies / (kcal/mol)", "test_force_mae": "forces / (kcal/mol/Å)"}
+    for axes, (key, label) in zip(figure.subplots(1, 2), panels.items(), strict=True):
+        errors = np.array([record["result"][key] for _, record in points])
+        exponent = slope(frames, errors)
+        fit = np.exp(np.log(errors).mean()) * (frames / np.exp(np.log(frames).mean())) ** exponent
+        axes.loglog(frames, errors, "o", color="#1f77b4")
+        axes.loglog(frames, fit, color="grey", linewidth=1, label=f"slope {exponent:.2f}".replace("-", "−"))
+        axes.set(xlabel="training frames", ylabel=f"test error of {label}")
+        axes.set_xticks(frames, frames)
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 1.5, 2, 3, 5, 7)))
+        axes.yaxis.set_major_formatter("{x:g}")
+        axes.minorticks_off()
+        axes.grid(alpha=0.3)
+        axes.legend()
+    figure.savefig(path, dpi=120)
+
+
+def draw_curves(record, path):
+    """Energies along a dihedral scan and a proton transfer, from the lowest of DFT's."""
+    figure = Figure(figsize=(9, 3.8), layout="constrained")
+    labels = {"dihedral": "dihedral angle / degrees", "proton transfer": "image of the path"}
+    for axes, (name, found) in zip(figure.subplots(1, 2), record["curves"].items(), strict=True):
+        true, predicted = (np.array(found[key]) for key in ("true", "predicted"))
+        x = found.get("x", range(1, len(true) + 1))
+        axes.plot(x, true - true.min(), "k.-", label="DFT")
+        axes.plot(x, predicted - true.min(), ".-", color="#d62728", label="this network")
+        axes.set(xlabel=labels[name], ylabel="energy / eV", title=name)
+        axes.grid(alpha=0.3)
+        axes.legend()
+    figure.savefig(path, dpi=120)
+
+
+def draw_speed(found, path):
+    """Errors of forces by the time of training."""
+    figure = Figure(figsize=(6.4, 4), layout="constrained")
+    axes = figure.subplots()
+    axes.loglog(found["minutes"], found["valid_force_mae"], color="#1f77b4", label="this network, validation")
+    others = found["others"]
+    times, errors = ([point[key] for point in others] for key in ("minutes", "force_mae"))
+    axes.loglog(times, errors, "o", color="#d62728", label="sGDML, test")
+    for point in others:
+        place = (point["minutes"], point["force_mae"])
+        axes.annotate(point["what"], place, (-8, -12), textcoords="offset points", ha="right", fontsize=8)
+    axes.set_xlim(left=0.01)
+    axes.set(xlabel="minutes", ylabel="error of forces / (kcal/mol/Å)")
+    axes.xaxis.set_major_formatter("{x:g}")
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 3, 5)))
+    axes.yaxis.set_major_formatter("{x:g}")
+    axes.minorticks_off()
+    axes.grid(alpha=0.3)
+    axes.legend()
+    figure.savefig(path, dpi=120)
+
+
+def draw_energies(done, path):
+    """Test errors of energies by the number of training frames, with and without forces, and the paper's."""
+    figure = Figure(figsize=(6.4, 4), layout="constrained")
+    axes = figure.subplots()
+    lines = {"with forces": (learning_points(done), "#1f77b4"), "energies alone": (energies_points(done), "#d62728")}
+    for label, (points, color) in lines.items():
+        frames = np.array([frames for frames, _ in points])
+        errors = np.array([record["result"]["test_mae"] for _, record in points])
+        axes.loglog(frames, errors, "o", color=color, label=label)
+        if len(points) > 1:
+            exponent, constant = np.polyfit(np.log(frames), np.log(errors), 1)
+            ends = np.array([frames.min(), PAPER_ETHANOL[0]])
+            axes.loglog(ends, np.exp(constant) * ends**exponent, color=color, linewidth=1, linestyle=":")
+    axes.loglog(*PAPER_ETHANOL, "k*", markersize=10, label="paper, MD17, energies alone")
+    axes.set(xlabel="training frames", ylabel="test error of energies / (kcal/mol)")
+    axes.xaxis.set_major_formatter("{x:,g}")
+    axes.yaxis.set_major_formatter("{x:g}")
+    axes.grid(alpha=0.3)
+    axes.legend()
+    figure.savefig(path, dpi=120)
+
+
+def write_page():
+    done, page = records(), DOCS / "results.md"
+    if len(energies_points(done)) > 0:
+        draw_energies(done, DOCS / "results" / "energies.png")
+    if (DOCS / "results" / "speed.json").exists():
+        draw_speed(read(DOCS / "results" / "speed.json"), DOCS / "results" / "speed.png")
+    if len(learning_points(done)) > 1:
+        draw_learning(done, DOCS / "results" / "learning.png")
+    if longest := [done[name] for name in ("acac", "acac-40") if name in done]:
+        draw_curves(longest[-1], DOCS / "results" / "acac.png")
+    page.write_text(with_tables(page.read_text(encoding="utf-8"), done), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    write_page()
