@@ -11,7 +11,6 @@ import sys
 import tempfile
 from functools import partial
 from pathlib import Path
-from statistics import mean
 
 import numpy as np
 
@@ -30,7 +29,7 @@ WINDOWS = {"one size": None, "windows of 8 batches": 8, "random": 1}
 
 
 def measure(window, seed):
-    """Validation errors (eV) and seconds of each epoch, and the test error, of one training."""
+    """Errors (eV) of each epoch, and the test error, of one training."""
     data.bucketed_batches = partial(bucketed_batches, window=window)
     with tempfile.TemporaryDirectory() as run_dir:
         if train([*OPTIONS.split(), "--seed", str(seed), "--run-dir", run_dir]):
@@ -40,7 +39,6 @@ def measure(window, seed):
     return {
         "valid_mae": [round(epoch["valid_mae"], 4) for epoch in log],
         "train_mae": [round(epoch["train_mae"], 4) for epoch in log],
-        "seconds": [round(epoch["seconds"], 2) for epoch in log],
         "test_mae": round(result["test_mae"], 4),
         "padding": round(padding(window), 4),
     }
@@ -64,10 +62,6 @@ def main():
             if (key := f"{name}, seed {seed}") not in read():
                 record = measure(window, seed)
                 RESULTS.write_text(json.dumps(read() | {key: record}, indent=1) + "\n", encoding="utf-8")
-    for name in WINDOWS:
-        rows = [record for key, record in read().items() if key.startswith(name)]
-        last = [mean(record["valid_mae"][-4:]) for record in rows]
-        print(name, [round(value, 3) for value in last], "eV;", round(mean(sum(r["seconds"]) for r in rows)), "s")
 
 
 if __name__ == "__main__":

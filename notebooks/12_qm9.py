@@ -85,14 +85,14 @@ for k, size in enumerate(sizes[small_and_large]):
 print("atoms:", sizes[small_and_large].tolist(), " energies:", together.round(6).tolist())
 
 # %% [markdown]
-# Padding costs time, though, since pairs with padding are computed like others. So the library sorts an epoch's
-# shuffled molecules by size before it cuts them into batches. How much padding is left?
+# Padding costs time, though, since pairs with padding are computed like others. One can sort an epoch's shuffled
+# molecules by size before cutting them into batches. How much padding is left?
 
 # %%
 rng = np.random.default_rng(0)
 order = rng.permutation(len(sizes))
 plain = [order[start : start + 25] for start in range(0, len(order), 25)]
-bucketed = data.bucketed_batches(sizes, 25, rng)
+bucketed = data.bucketed_batches(sizes, 25, rng, window=None)
 rows = []
 for name, batches in [("as they come", plain), ("sorted by size", bucketed)]:
     padded = sum(sizes[b].max() - sizes[k] for b in batches for k in b)
@@ -103,6 +103,9 @@ for name, batches in [("as they come", plain), ("sorted by size", bucketed)]:
 print_table(rows, ["batches of 25", "padding", "pairs computed / needed"])
 
 # %% [markdown]
+# Training takes random batches all the same: where all molecules of a batch have one size, each step speaks for that
+# size alone, and the first hundreds of steps learn far less ([measured](../docs/results.md#batches-of-one-size-or-of-all)).
+#
 # ## Training
 #
 # The network of notebook 08 with message passing at the input and perceptrons at the output, small again. As a

@@ -52,3 +52,9 @@ def test_equal_sizes_give_pieces_of_a_plain_permutation():
     order = np.random.default_rng(3).permutation(100)
     pieces = {tuple(order[start : start + 25]) for start in range(0, 100, 25)}
     assert {tuple(batch) for batch in batches(3, np.full(100, 9))} == pieces
+
+
+def test_without_a_window_batches_are_random():
+    """Batches of one size learned worse (docs/results.md)."""
+    default = bucketed_batches(NUM_ATOMS, 25, np.random.default_rng(0))
+    assert all((a == b).all() for a, b in zip(default, batches(0, window=1), strict=True))

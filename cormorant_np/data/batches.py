@@ -3,12 +3,12 @@
 import numpy as np
 
 
-def bucketed_batches(num_atoms, batch_size, rng, window=None):
-    """Batches in random order, of molecules with similar numbers of atoms, or drawn at random.
+def bucketed_batches(num_atoms, batch_size, rng, window=1):
+    """Batches in random order, of molecules that are drawn at random or have similar numbers of atoms.
 
     The molecules are shuffled and then, window by window, sorted by size with a stable sort, which leaves those of one
-    size in random order. Sorting saves padding; batches of one size learn more slowly in the first hundreds of steps
-    (docs/results.md). Where all have the same size, the batches are pieces of a plain permutation.
+    size in random order. Sorting saves padding, but batches of one size learn worse (docs/results.md), so it is not the
+    default. Where all have the same size, the batches are pieces of a plain permutation.
 
     Parameters
     ----------
@@ -16,8 +16,8 @@ def bucketed_batches(num_atoms, batch_size, rng, window=None):
     batch_size : int
         One batch is smaller if it does not divide n.
     rng : numpy.random.Generator
-    window : int, optional
-        Batches in a window: 1 leaves them random; the default sorts all molecules, which has the least padding.
+    window : int or None
+        Batches in a window: 1, the default, leaves them random; None sorts all molecules, which has the least padding.
 
     Returns
     -------
