@@ -29,7 +29,8 @@ from cormorant_np.so3_vector import block
 from cormorant_np.spherical_harmonics import complex_sh, real_from_complex
 from cormorant_np.training import parallel
 
-threadpool_limits(limits=1, user_api="blas")  # as in training, where every core has a process of its own
+threadpool_limits(limits=1, user_api="blas")  # both as in training, where every core has a process of its own
+parallel.keep_freed_memory()
 rng = np.random.default_rng(0)
 
 
