@@ -29,7 +29,8 @@ from cormorant_np.so3_vector import block
 from cormorant_np.spherical_harmonics import complex_sh, real_from_complex
 from cormorant_np.training import parallel
 
-threadpool_limits(limits=1, user_api="blas")  # as in training, where every core has a process of its own
+threadpool_limits(limits=1, user_api="blas")  # both as in training, where every core has a process of its own
+parallel.keep_freed_memory()
 rng = np.random.default_rng(0)
 
 
@@ -41,7 +42,7 @@ def random_complex(*shape):
 gains = {}
 
 
-def compare(step, before, after, rounds=12):
+def compare(step, before, after, rounds=30):
     """Print the shortest time of two functions in milliseconds, called in turns, and remember the ratio."""
     before(), after()  # tables are made at the first call
     times = []
@@ -157,9 +158,9 @@ product = real_a.T @ split(c, 1).reshape(8, 3)
 np.testing.assert_allclose(join(product.reshape(2, 5, 3), 0), a.conj().T @ c, atol=1e-5)
 
 # %% [markdown]
-# Here are the products of the aggregation (below) in both forms, forward and backward. This gain depends much on the
-# processor and its library. It is small where this page was built, on a processor with AVX2. On one with AVX-512 the
-# products, then smaller ones, took 0.79 ms in place of 1.26:
+# Here are the products of the aggregation (below) in both forms, forward and backward. This gain depends on the
+# processor and its library. Where this page was built, with AVX2, it is next to nothing. With AVX-512 the products,
+# smaller ones then, took 0.79 ms in place of 1.26:
 
 # %% tags=["machine"]
 F_c, G_c = random_complex(C, B, ROWS, N), random_complex(C, B, ROWS * N, N)  # (q, j) and (p i, j)
@@ -429,8 +430,8 @@ plt.show()
 #
 # Two threads of one Python process would wait for each other at every one of some thousand short operations. So each
 # core has a process of its own (`parallel.workers`), which gets a share of the batch and cuts it into chunks. Energies
-# of 25 ethanols, by one process and by two. (Where other
-# programs keep the cores busy there is little to gain.)
+# of 25 ethanols, by one process and by two. Where other programs keep the cores busy, as they did when this page was
+# built, there is little to gain:
 
 # %% tags=["machine"]
 many = data.make_batch(ethanol.charges[:25], ethanol.positions[:25], config)
