@@ -62,7 +62,7 @@ np.testing.assert_allclose(
 # ## Selection rules and symmetry
 #
 # Two rules make almost all coefficients zero: the *triangle*, $|\ell_1 - \ell_2| \le \ell \le \ell_1 + \ell_2$, and
-# $m = m_1 + m_2$. A third property will save us work in notebook 04: exchanging the two factors costs at most a
+# $m = m_1 + m_2$. A third property will save us work in notebook 17: exchanging the two factors costs at most a
 # sign,
 #
 # $$\langle \ell_1 m_1\, \ell_2 m_2 | \ell m \rangle = (-1)^{\ell_1+\ell_2-\ell}

@@ -168,7 +168,7 @@ display(HTML(moving.surfaces(functions, palette, (rows, columns), caption, label
 #
 # Cormorant computes with the complex ones, since Clebsch-Gordan coefficients are simplest there. The real ones are
 # easier on the eye, and we go back to them whenever we draw; they are also half as much to multiply, which the library
-# makes use of where there are most harmonics, in the pairs of atoms (notebook 07).
+# makes use of where there are most harmonics, in the pairs of atoms (notebook 17).
 #
 # ## The addition theorem
 #

@@ -104,7 +104,8 @@ print_table(rows, ["batches of 25", "padding", "pairs computed / needed"])
 
 # %% [markdown]
 # Training takes random batches all the same: where all molecules of a batch have one size, each step speaks for that
-# size alone, and the first hundreds of steps learn far less ([measured](../docs/results.md#batches-of-one-size-or-of-all)).
+# size alone, and the first hundreds of steps learn far less
+# ([measured](../docs/results.md#batches-of-one-size-or-of-all)).
 #
 # ## Training
 #
