@@ -223,7 +223,7 @@ LONGER = [*TINY, *"--num-train 40 --epochs 20 --dtype float64".split()]
 
 
 @needs_mpi
-@pytest.mark.parametrize("signum, others, rtol", [(signal.SIGINT, 2, 0), (signal.SIGTERM, 3, 1e-9)])
+@pytest.mark.parametrize("signum, others, rtol", [(signal.SIGINT, 2, 0), (signal.SIGTERM, 3, 1e-6)])
 def test_a_signal_stops_all_ranks_after_a_step_and_the_run_goes_on(signum, others, rtol, longer, tmp_path):
     """To the bit with as many ranks as before, and to rounding with another number."""
     process = begin(2, "-m", "cormorant_np.train", *LONGER, "--run-dir", tmp_path)
@@ -273,7 +273,7 @@ def test_two_ranks_on_devices_have_the_bits_of_two_processes_on_the_cpu(two_proc
     options = [*TINY, "--device", "gpu", "--run-dir", tmp_path]
     code, _, err = run(2, "-m", "cormorant_np.train", *options, PYTHONPATH=paths)
     assert (code, err) == (0, "")
-    assert_same(tmp_path, two_processes[0], rtol=1e-4)
+    assert_same(tmp_path, two_processes[0], rtol=1e-3)
 
 
 @needs_mpi
