@@ -1,6 +1,7 @@
-// Lets long names in tables break after a dot, a slash or an underscore, and nowhere else.
+// Lets long names in tables break after a dot, a slash or an underscore, and nowhere else; options do not break.
 document.addEventListener("DOMContentLoaded", () => {
   for (const span of document.querySelectorAll("article table code span.pre")) {
+    if (span.textContent.startsWith("-")) span.style.whiteSpace = "nowrap";
     const parts = span.textContent.split(/(?<=[._/:(])/);
     span.replaceChildren(...parts.flatMap((part) => [part, document.createElement("wbr")]));
   }
