@@ -98,9 +98,9 @@ print_table([["products", *(sums.count(m) for m in range(3, -4, -1))]], ["m", *r
 
 # %% [markdown]
 # There is one at the top, $m = 3$: a ladder with $\ell = 3$ begins there and takes one from every rung down to $-3$.
-# One is left at $m = 2$, where a ladder with $\ell = 2$ begins, and then one with $\ell = 1$. Nothing is left: $15 = 7
-# + 5 + 3$. In general $\ell$ goes from $\ell_1 + \ell_2$ down to $|\ell_1 - \ell_2|$, each of them once. This is the
-# triangle rule.
+# One is left at $m = 2$, where a ladder with $\ell = 2$ begins, and then one with $\ell = 1$. Nothing is left:
+# $15 = 7 + 5 + 3$. In general $\ell$ goes from $\ell_1 + \ell_2$ down to $|\ell_1 - \ell_2|$, each of them once.
+# This is the triangle rule.
 #
 # The ladders can be climbed down. At the top of the first stands the product of both tops. $J_-$ leads from rung to
 # rung, and each time the length is known. At the top of the next ladder stands the vector that is left over there,

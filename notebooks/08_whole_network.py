@@ -373,4 +373,4 @@ def check_pooling_backward(pooling_backward):
 # **In the documentation:** [input](../docs/derivations/input.md), [invariants](../docs/derivations/invariants.md),
 # [output](../docs/derivations/output.md)
 #
-# **Next:** [09 · Backpropagation with complex numbers, by hand](09_backpropagation.ipynb)
+# **Next:** [15 · By hand: every number of one energy](15_by_hand.ipynb)

@@ -210,4 +210,4 @@ def check_by_counts(by_counts):
 #
 # **In the documentation:** [data](../docs/data.md)
 #
-# **Next:** [13 · From NumPy to CuPy](13_numpy_to_cupy.ipynb)
+# **Next:** [14 · Forces and dynamics](14_forces_and_dynamics.ipynb)

@@ -190,4 +190,4 @@ print(f"largest difference between float32 and float64: {difference:.1e} of {e64
 #
 # **In the documentation:** [gpu](../docs/gpu.md)
 #
-# **Next:** [14 · Forces and dynamics](14_forces_and_dynamics.ipynb)
+# **Next:** [17 · Making it fast](17_making_it_fast.ipynb)

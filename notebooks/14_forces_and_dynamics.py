@@ -477,8 +477,8 @@ assert abs(stretch[-1] - GFN2_STRETCH[-1]) > 5
 #
 # </details>
 #
-# **2.** *Derive.* With $k = K - dE$ of its own, a molecule adds $K\,\partial E/\partial W(\mathbf r) -
-# (K - dE)\,\partial E/\partial W(\mathbf r + dF/(K - dE))$ to the gradient. Show that this is the formula above,
+# **2.** *Derive.* With $k = K - dE$ of its own, a molecule adds $K\,\partial E/\partial W(\mathbf r)$
+# $-\,(K - dE)\,\partial E/\partial W(\mathbf r + dF/(K - dE))$ to the gradient. Show that this is the formula above,
 # with the same order of error. What is left of it if the forces are right, $dF = 0$? And why may $K$ not be just any
 # large number, say $10^9$?
 #
@@ -560,4 +560,4 @@ def check_verlet(verlet):
 #
 # **In the documentation:** [forces in the loss](../docs/derivations/forces.md), [dynamics](../docs/dynamics.md)
 #
-# **Next:** [15 · By hand: every number of one energy](15_by_hand.ipynb)
+# **Next:** [16 · Inside a trained network](16_inside_a_trained_network.ipynb)

@@ -245,4 +245,4 @@ check(d_positions.sum(axis=0), np.zeros(3))
 #
 # **Back to:** [08 · Input, output, and the whole network](08_whole_network.ipynb)
 #
-# **Next:** [16 · Inside a trained network](16_inside_a_trained_network.ipynb)
+# **Next:** [09 · Backpropagation with complex numbers, by hand](09_backpropagation.ipynb)

@@ -392,4 +392,4 @@ def check_without_channel(without_channel):
 # %% [markdown]
 # **In the code:** [plain.py](../cormorant_np/plain.py), [prediction.py](../cormorant_np/training/prediction.py)
 #
-# **Next:** [17 · Making it fast](17_making_it_fast.ipynb)
+# **Next:** [13 · From NumPy to CuPy](13_numpy_to_cupy.ipynb)

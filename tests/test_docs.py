@@ -71,6 +71,34 @@ def test_a_broken_link_is_noticed(tmp_path):
     assert list(broken_links(page)) == ["#another", "gone.md"]
 
 
+def formulas_that_became_lists(text):
+    """Paragraphs in which a line begins with a sign while a formula is open, so that Markdown begins a list there."""
+    for paragraph in text.split("\n\n"):
+        signs = [match.start() for match in re.finditer(r"^[-+*] ", paragraph, re.MULTILINE)]
+        if any(len(re.findall(r"(?<![\\$])\$(?!\$)", paragraph[:sign])) % 2 for sign in signs):
+            yield paragraph
+
+
+@pytest.mark.parametrize("page", PAGES + NOTEBOOKS, ids=lambda page: str(page.relative_to(ROOT)))
+def test_no_formula_became_a_list(page):
+    assert list(formulas_that_became_lists(prose(page))) == []
+
+
+def test_a_formula_that_became_a_list_is_noticed():
+    assert list(formulas_that_became_lists("Here $15 = 7\n+ 8$.\n\n- a $b$\n- c")) == ["Here $15 = 7\n+ 8$."]
+    assert not list(formulas_that_became_lists("It is $15 = 7$\n\n- a $b$\n- c\n\n$$\na\n- b\n$$"))
+
+
+def test_notebooks_lead_on_in_the_order_of_the_site():
+    order = re.findall(r"^notebooks/(\w+)$", (DOCS / "index.md").read_text(encoding="utf-8"), re.MULTILINE)
+    assert sorted(order) == [path.stem for path in NOTEBOOKS]
+    said = [
+        re.findall(r"\*\*Next:\*\* \[.*?\]\((\w+)\.ipynb\)", prose(ROOT / "notebooks" / f"{name}.ipynb"))
+        for name in order
+    ]
+    assert said == [[following] for following in order[1:]] + [[]]
+
+
 def test_every_excerpt_of_code_exists():
     """Each names a function of a file and, mostly, the words of its first line."""
     count = 0
