@@ -23,6 +23,7 @@ html_js_files = ["breaks.js", "frame.js"]
 html_show_sphinx = False
 html_show_copyright = False
 html_copy_source = False
+html_show_search_summary = False  # browsers forbid a page of file:// to fetch the pages that it has found
 
 extensions = ["myst_nb", "sphinx-mathjax-offline", "sphinx.ext.autodoc"]
 smartquotes_action = "qe"
