@@ -20,6 +20,7 @@ from cormorant_np import data
 from cormorant_np.data.batches import bucketed_batches
 from cormorant_np.data.qm9 import load_qm9_sample
 from cormorant_np.train import main as train
+from cormorant_np.training.run_directory import read_log
 
 RESULTS = Path(__file__).resolve().parent / "results" / "batching.json"
 OPTIONS = (
@@ -34,7 +35,7 @@ def measure(window, seed):
     with tempfile.TemporaryDirectory() as run_dir:
         if train([*OPTIONS.split(), "--seed", str(seed), "--run-dir", run_dir]):
             sys.exit("The training has not come to its end.")
-        log = [json.loads(line) for line in (Path(run_dir) / "log.jsonl").read_text(encoding="utf-8").splitlines()]
+        log = read_log(Path(run_dir) / "log.jsonl")
         result = json.loads((Path(run_dir) / "result.json").read_text(encoding="utf-8"))
     return {
         "valid_mae": [round(epoch["valid_mae"], 4) for epoch in log],

@@ -12,7 +12,6 @@ package, and the page prints them as they ran.
 import argparse
 import json
 import os
-import platform
 import re
 import subprocess
 import sys
@@ -27,8 +26,10 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from cormorant_np import __version__
+from cormorant_np.benchmark import processor
 from cormorant_np.data import load_file
 from cormorant_np.data.units import energy_factor
+from cormorant_np.training.run_directory import read_log
 
 DOCS = Path(__file__).resolve().parent
 
@@ -174,12 +175,12 @@ def run(name, options):
     record = {
         "command": f"python -m cormorant_np.train {experiment.options.format(data='DIR', made='MADE')}",
         **{key: config["settings"][key] for key in ("seed", "threads", "batch_size")},
-        "machine": machine(),
+        "machine": f"{processor()}, {os.cpu_count()} cores",
         "beside": options.beside,
         "date": time.strftime("%Y-%m-%d", time.localtime((run_dir / "result.json").stat().st_mtime)),
         "versions": {"python": config["python"], "numpy": config["numpy"], "cormorant_np": __version__},
         "result": read(run_dir / "result.json"),
-        "last_epoch": json.loads((run_dir / "log.jsonl").read_text(encoding="utf-8").splitlines()[-1]),
+        "last_epoch": read_log(run_dir / "log.jsonl")[-1],
     }
     return rounded(record | {key: value for key, value in {"files": files, "curves": curves}.items() if value})
 
@@ -230,13 +231,6 @@ def rounded(value):
     return round(value, 4) if abs(value) > 100 else float(f"{value:.4g}")
 
 
-def machine():
-    """The processor's name and the number of its cores that this program may use."""
-    info = Path("/proc/cpuinfo")
-    names = re.findall(r"model name\s*: (.*)", info.read_text(encoding="utf-8")) if info.exists() else []
-    return f"{names[0] if names else platform.processor()}, {os.cpu_count()} cores"
-
-
 def speed_points(epochs):
     """Minutes and validation errors of forces after each epoch, from the epochs of a log."""
     times = np.cumsum([epoch["seconds"] for epoch in epochs]) / 60
@@ -246,16 +240,15 @@ def speed_points(epochs):
 def speed(options):
     """Write docs/results/speed.json: the learning of `ethanol` by time, beside what is there of other programs."""
     path = DOCS / "results" / "speed.json"
-    lines = (Path(options.runs) / "ethanol" / "log.jsonl").read_text(encoding="utf-8").splitlines()
-    times, errors = speed_points([json.loads(line) for line in lines])
+    times, errors = speed_points(read_log(Path(options.runs) / "ethanol" / "log.jsonl"))
     write("speed", rounded(read(path) | {"minutes": times, "valid_force_mae": errors}))
 
 
 def state(name, runs):
     if (DOCS / "results" / f"{name}.json").exists():
         return "done"
-    log = Path(runs) / name / "log.jsonl"
-    return f"epoch {len(log.read_text(encoding='utf-8').splitlines())}" if log.exists() else "not begun"
+    log = read_log(Path(runs) / name / "log.jsonl")
+    return f"epoch {log[-1]['epoch']}" if log else "not begun"
 
 
 def main():

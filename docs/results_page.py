@@ -47,6 +47,11 @@ def error(value, unit):
     return f"{kcal:.3f} ({mev:.1f})"
 
 
+def errors(result):
+    """The test errors of a run, of energies and of forces if it has any."""
+    return [error(result.get(f"test_{what}mae"), result["unit"]) for what in ("", "force_")]
+
+
 def minutes(record):
     return f"{record['result']['seconds'] / 60:.0f} min"
 
@@ -67,10 +72,9 @@ def rmd17_table(done):
                 continue
             record = done[name + suffix]
             result, title = record["result"], EXPERIMENTS[name].title
-            found = [error(result.get(f"test_{what}mae"), result["unit"]) for what in ("", "force_")]
             published = [f"{x / 43.364:.3f} ({x})" for x in MACE[title.split(",")[0]]]
             learned = "energies alone" if suffix else "with forces"
-            rows.append([title, learned, *found, result["epochs"], minutes(record), *published])
+            rows.append([title, learned, *errors(result), result["epochs"], minutes(record), *published])
     return table(header, rows)
 
 
@@ -79,20 +83,24 @@ def learning_table(done):
     rows = []
     for frames, record in learning_points(done):
         result = record["result"]
-        found = [error(result[f"test_{what}mae"], result["unit"]) for what in ("", "force_")]
         steps = result["epochs"] * -(-frames // record["batch_size"])
-        rows.append([frames, result["epochs"], steps, *found, minutes(record)])
+        rows.append([frames, result["epochs"], steps, *errors(result), minutes(record)])
     return table(header, rows)
 
 
 def learning_points(done):
-    names = [*(f"ethanol-{n}" for n in FRAMES), "ethanol"]
+    return points_of([*(f"ethanol-{n}" for n in FRAMES), "ethanol"], done)
+
+
+def points_of(names, done):
+    """The training frames and the record of each of these runs that is done."""
     return [(done[name]["result"]["num_train"], done[name]) for name in names if name in done]
 
 
-def slope(x, y):
-    """The exponent of the power law through points, by least squares of the logarithms."""
-    return float(np.polyfit(np.log(x), np.log(y), 1)[0])
+def power_law(x, y):
+    """The exponent a and the factor c of c xᵃ through points, by least squares of the logarithms."""
+    exponent, constant = np.polyfit(np.log(x), np.log(y), 1)
+    return float(exponent), float(np.exp(constant))
 
 
 def acac_table(done):
@@ -141,8 +149,7 @@ def qm9_table(done):
 
 def energies_points(done):
     """Frames and records of the runs that learned from energies alone."""
-    names = ["ethanol-energies", *(f"ethanol-energies-{n}" for n in UNION_FRAMES)]
-    return [(done[name]["result"]["num_train"], done[name]) for name in names if name in done]
+    return points_of(["ethanol-energies", *(f"ethanol-energies-{n}" for n in UNION_FRAMES)], done)
 
 
 def energies_table(done):
@@ -150,8 +157,7 @@ def energies_table(done):
     rows = []
     for frames, record in energies_points(done):
         result = record["result"]
-        found = [error(result[f"test_{what}mae"], result["unit"]) for what in ("", "force_")]
-        rows.append([frames, result["epochs"], *found, minutes(record)])
+        rows.append([frames, result["epochs"], *errors(result), minutes(record)])
     return table(header, rows)
 
 
@@ -251,11 +257,11 @@ def draw_learning(done, path):
     figure = Figure(figsize=(9, 3.8), layout="constrained")
     panels = {"test_mae": "energies / (kcal/mol)", "test_force_mae": "forces / (kcal/mol/Å)"}
     for axes, (key, label) in zip(figure.subplots(1, 2), panels.items(), strict=True):
-        errors = np.array([record["result"][key] for _, record in points])
-        exponent = slope(frames, errors)
-        fit = np.exp(np.log(errors).mean()) * (frames / np.exp(np.log(frames).mean())) ** exponent
-        axes.loglog(frames, errors, "o", color="#1f77b4")
-        axes.loglog(frames, fit, color="grey", linewidth=1, label=f"slope {exponent:.2f}".replace("-", "−"))
+        found = np.array([record["result"][key] for _, record in points])
+        exponent, factor = power_law(frames, found)
+        axes.loglog(frames, found, "o", color="#1f77b4")
+        label_of_line = f"slope {exponent:.2f}".replace("-", "−")
+        axes.loglog(frames, factor * frames**exponent, color="grey", linewidth=1, label=label_of_line)
         axes.set(xlabel="training frames", ylabel=f"test error of {label}")
         axes.set_xticks(frames, frames)
         axes.yaxis.set_major_locator(LogLocator(subs=(1, 1.5, 2, 3, 5, 7)))
@@ -287,8 +293,8 @@ def draw_speed(found, path):
     axes = figure.subplots()
     axes.loglog(found["minutes"], found["valid_force_mae"], color="#1f77b4", label="this network, validation")
     others = found["others"]
-    times, errors = ([point[key] for point in others] for key in ("minutes", "force_mae"))
-    axes.loglog(times, errors, "o", color="#d62728", label="sGDML, test")
+    times, found_by_others = ([point[key] for point in others] for key in ("minutes", "force_mae"))
+    axes.loglog(times, found_by_others, "o", color="#d62728", label="sGDML, test")
     for point in others:
         place = (point["minutes"], point["force_mae"])
         axes.annotate(point["what"], place, (-8, -12), textcoords="offset points", ha="right", fontsize=8)
@@ -310,12 +316,12 @@ def draw_energies(done, path):
     lines = {"with forces": (learning_points(done), "#1f77b4"), "energies alone": (energies_points(done), "#d62728")}
     for label, (points, color) in lines.items():
         frames = np.array([frames for frames, _ in points])
-        errors = np.array([record["result"]["test_mae"] for _, record in points])
-        axes.loglog(frames, errors, "o", color=color, label=label)
+        found = np.array([record["result"]["test_mae"] for _, record in points])
+        axes.loglog(frames, found, "o", color=color, label=label)
         if len(points) > 1:
-            exponent, constant = np.polyfit(np.log(frames), np.log(errors), 1)
+            exponent, factor = power_law(frames, found)
             ends = np.array([frames.min(), PAPER_ETHANOL[0]])
-            axes.loglog(ends, np.exp(constant) * ends**exponent, color=color, linewidth=1, linestyle=":")
+            axes.loglog(ends, factor * ends**exponent, color=color, linewidth=1, linestyle=":")
     axes.loglog(*PAPER_ETHANOL, "k*", markersize=10, label="paper, MD17, energies alone")
     axes.set(xlabel="training frames", ylabel="test error of energies / (kcal/mol)")
     axes.xaxis.set_major_formatter("{x:,g}")
