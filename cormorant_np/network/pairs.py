@@ -10,6 +10,7 @@ from functools import cache
 import numpy as np
 
 from cormorant_np.backend import device_of, get_array_module, to_device
+from cormorant_np.network.real_form import join
 
 
 @cache
@@ -23,16 +24,9 @@ def pair_indices(n, device):
 
 @cache
 def part_indices(n, device):
-    """Where both parts of (j, i) stand among the 2P real numbers of pairs, (N_i, 2, N_j), and the way back.
-
-    The way back is where those of (j, i) and of (i, j) stand among the 2N² numbers, (2P,) each, and whether these are
-    two places, (2P,).
-    """
-    first, second, numbers = pair_indices(n, "cpu")
-    parts = np.arange(2)
-    there = 2 * numbers[:, None] + parts[:, None]  # (N_i, 2, N_j)
-    back = [((2 * i[:, None] + parts) * n + j[:, None]).ravel() for i, j in ((second, first), (first, second))]
-    return tuple(to_device(array, device) for array in (there, *back, np.repeat(first != second, 2)))
+    """Where both parts of (j, i) stand among the 2P real numbers of pairs, (N_i, 2, N_j)."""
+    _, _, numbers = pair_indices(n, "cpu")
+    return to_device(2 * numbers[:, None] + np.arange(2)[:, None], device)
 
 
 def gather(x):
@@ -60,17 +54,12 @@ def spread_backward(d):
 
 def spread_parts(z):
     """(..., P) complex → (..., N_i, 2, N_j) real: of (j, i), which is the same as of (i, j), both parts."""
-    there, *_ = part_indices(_num_atoms(z), device_of(z))
-    return get_array_module(z).take(z.view(z.real.dtype), there, axis=-1)
+    return get_array_module(z).take(z.view(z.real.dtype), part_indices(_num_atoms(z), device_of(z)), axis=-1)
 
 
 def spread_parts_backward(d):
     """(..., N_i, 2, N_j) real → (..., P) complex."""
-    xp = get_array_module(d)
-    _, first, second, two = part_indices(d.shape[-1], device_of(d))
-    d = d.reshape(*d.shape[:-3], -1)  # (..., 2N²)
-    sums = xp.take(d, first, axis=-1) + xp.take(d, second, axis=-1) * two
-    return sums.view(np.result_type(d.dtype, np.complex64))
+    return spread_backward(join(d, d.ndim - 2))
 
 
 def _num_atoms(x):
