@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from cormorant_np.errors import UserError
 
 CUTOFF, WIDTH = 1.73, 0.2
-"""In Å: where soft masks start, r_c and w, and where the released code's messages of QM9 end, and how softly."""
+"""In Å: where soft masks start by default, r_c and w, and where the released code's messages of QM9 end, how softly."""
 
 MIN_WIDTH = 1e-3
 """In Å: the smallest |w| of a mask with `clamp_cutoffs`."""
@@ -72,6 +72,7 @@ class Config:
     message_passing_input : INPUT is linear as for MD17 (False), or a message-passing network as for QM9 (True)
     mlp_output : OUTPUT is linear as for MD17 (False), or two multi-layer perceptrons as for QM9 (True)
     num_hidden : neurons of the hidden layers of these perceptrons
+    cutoff, width : in Å, r_c and w of all soft masks at the start; they are learned
 
     solid_harmonics : Y^ℓ(r̂) of the unit vector (False), or r^ℓ Y^ℓ(r̂) (True)
     paired_radial_functions : how real radial functions pair up into complex channels, see `radial`
@@ -96,6 +97,8 @@ class Config:
     message_passing_input: bool = False
     mlp_output: bool = False
     num_hidden: int = 256
+    cutoff: float = CUTOFF
+    width: float = WIDTH
 
     solid_harmonics: bool
     paired_radial_functions: bool
@@ -123,7 +126,7 @@ class Config:
             raise UserError(f"species must be different positive charges, not {self.species}.")
         if sorted(map(str, self.vertex_order)) != sorted(CONVENTIONS["supplement"]["vertex_order"]):
             raise UserError(f"vertex_order must be aggregate, square and identity, ordered, not {self.vertex_order}.")
-        for name in ("charge_scale", "gain"):
+        for name in ("charge_scale", "gain", "cutoff", "width"):
             if not 0 < getattr(self, name) < math.inf:
                 raise UserError(f"{name} must be a positive number, not {getattr(self, name)}.")
         if not 0 <= self.negative_slope <= 1:

@@ -14,7 +14,7 @@ from cormorant_np.network.output_network import (
     output_network_backward,
     output_network_forward,
 )
-from cormorant_np.network.parameters import init_params, layout, num_parameters
+from cormorant_np.network.parameters import init_params, num_parameters
 from cormorant_np.network.vertex_network import vertex_network_backward, vertex_network_forward
 
 __all__ = [
@@ -71,7 +71,7 @@ def forward(params, batch, config, weights=None):
     return energy, Cache(config, pairs_cache, input_cache, all_F, caches, output_cache)
 
 
-def backward(d_energy, cache, by_params=True, by_positions=True):
+def backward(d_energy, cache, by_params=True, by_positions=True, arranged=False):
     """The gradient of a function of the energies, given its derivative by each of them.
 
     F^s is read by its invariants and by the next layer, g^s by the next layer, functions of pairs by all layers.
@@ -81,6 +81,8 @@ def backward(d_energy, cache, by_params=True, by_positions=True):
     d_energy : (B,) real
     cache : of `forward`
     by_params, by_positions : which of the two are wanted; leaving one out saves the work that only it needs
+    arranged : leave the gradient with the names of `arrange_forward`, so that several are added up before
+        `arrange_backward` leads their sum to the parameters
 
     Returns
     -------
@@ -107,8 +109,8 @@ def backward(d_energy, cache, by_params=True, by_positions=True):
     )
     if not by_params:
         return None, d_positions
-    grads = arrange_backward(grads | input_grads | pair_grads, config)
-    return {name: grads[name] for name in layout(config)}, d_positions
+    grads = grads | input_grads | pair_grads
+    return grads if arranged else arrange_backward(grads, config), d_positions
 
 
 def layer_forward(weights, s, edges, features, radial, mask, harmonics, config):

@@ -36,22 +36,31 @@ def solid_sh(vectors, l_max):
     ((l_max+1)², ...) complex
     """
     xp = get_array_module(vectors)
-    x, y, z = vectors[..., 0], vectors[..., 1], vectors[..., 2]
+    x, y, z = vectors.reshape(-1, 3).T
     r_squared = x * x + y * y + z * z
     x_plus_iy = x + 1j * y
-    solid = xp.empty(((l_max + 1) ** 2, *x.shape), dtype=x_plus_iy.dtype)
+    solid = xp.empty(((l_max + 1) ** 2, len(x)), dtype=x_plus_iy.dtype)
     solid[0] = 1
-    c = {(0, 0): solid[0]}
+    lowest, lower = solid[:0], solid[:1]  # C_ℓ-2,m and C_ℓ-1,m, (m ≥ 0, vectors)
     for l in range(1, l_max + 1):
-        c[l, l] = -sqrt((2 * l - 1) / (2 * l)) * x_plus_iy * c[l - 1, l - 1]
-        for m in range(l):
-            c[l, m] = (2 * l - 1) / sqrt(l * l - m * m) * z * c[l - 1, m]
-            if m < l - 1:
-                c[l, m] -= sqrt(((l - 1) ** 2 - m * m) / (l * l - m * m)) * r_squared * c[l - 2, m]
-        for m in range(l + 1):
-            solid[l * l + l + m] = c[l, m].conj()
-            solid[l * l + l - m] = (-1) ** m * c[l, m]
-    return solid
+        of_z, of_r_squared, signs = _recursion(l, x.dtype, device_of(x))
+        c = xp.empty((l + 1, len(x)), dtype=solid.dtype)
+        c[:l] = of_z * z * lower
+        c[: l - 1] -= of_r_squared * r_squared * lowest
+        c[l] = -sqrt((2 * l - 1) / (2 * l)) * x_plus_iy * lower[-1]
+        solid[l * l + l : (l + 1) ** 2] = c.conj()
+        solid[l * l : l * l + l] = (signs * c[1:])[::-1]
+        lowest, lower = lower, c
+    return solid.reshape(-1, *vectors.shape[:-1])
+
+
+@cache
+def _recursion(l, dtype, device):
+    """The two factors of C_ℓm for m = 0..ℓ-1 and m = 0..ℓ-2, and (-1)^m for m = 1..ℓ, each (number, 1) real."""
+    m = np.arange(l + 1)[:, None]
+    norm = np.sqrt(l * l - m[:l] ** 2)
+    factors = (2 * l - 1) / norm, np.sqrt((l - 1) ** 2 - m[: l - 1] ** 2) / norm[: l - 1], (-1.0) ** m[1:]
+    return tuple(to_device(factor.astype(dtype), device) for factor in factors)
 
 
 def solid_sh_backward(d_solid, solid):
@@ -73,24 +82,28 @@ def solid_sh_backward(d_solid, solid):
     -------
     (..., 3) real
     """
-    xp = get_array_module(solid)
-    d_vectors = xp.zeros((3, *solid.shape[1:]), dtype=solid.real.dtype)
-    dx, dy, dz = (d_vectors[k, ...] for k in range(3))
-    for l in range(1, num_l(solid)):
-        lower = solid[block(l - 1)].conj()
+    lower = solid[: (num_l(solid) - 1) ** 2].reshape(-1, solid[0].size)  # those of degree ≤ L - 1
+    d_lower = _derivatives_adjoint(len(solid), solid.dtype, device_of(solid)) @ d_solid.reshape(len(solid), -1)
+    d_vectors = (lower.conj() * d_lower.reshape(3, *lower.shape)).sum(axis=1).real
+    return d_vectors.T.reshape(*solid.shape[1:], 3)
+
+
+@cache
+def _derivatives_adjoint(num_rows, dtype, device):
+    """D†, where D makes ∂_x, ∂_y and ∂_z of the solid harmonics of them, (3 · those of degree ≤ L - 1, num_rows)."""
+    l_max = round(num_rows**0.5) - 1
+    derivatives = np.zeros((num_rows, 3, l_max**2), dtype)
+    for l in range(1, l_max + 1):
         for m in range(-l, l + 1):
-            d = d_solid[l * l + l + m]
+            of_x, of_y, of_z = derivatives[l * l + l + m]
+            row = l * l - l + m  # of (ℓ-1, m)
+            steps = {1: sqrt((l - m) * (l - m - 1)) / 2, -1: -sqrt((l + m) * (l + m - 1)) / 2}
+            for step, factor in steps.items():
+                if abs(m + step) < l:
+                    of_x[row + step], of_y[row + step] = factor, step * 1j * factor
             if abs(m) < l:
-                dz += sqrt((l + m) * (l - m)) * (lower[l - 1 + m] * d).real
-            if m < l - 1:
-                up = sqrt((l - m) * (l - m - 1)) / 2 * (lower[l + m] * d)
-                dx += up.real
-                dy += up.imag
-            if m > 1 - l:
-                down = sqrt((l + m) * (l + m - 1)) / 2 * (lower[l - 2 + m] * d)
-                dx -= down.real
-                dy += down.imag
-    return xp.moveaxis(d_vectors, 0, -1)
+                of_z[row] = sqrt((l + m) * (l - m))
+    return to_device(derivatives.reshape(num_rows, -1).conj().T, device)
 
 
 def complex_sh(vectors, l_max):

@@ -2,7 +2,7 @@
 
 Without a name it lists the experiments and what is done of them. With names it runs these, or goes on with those that
 were interrupted: the run directories are in --runs, and each result is a small file docs/results/NAME.json. The word
-speed writes another, the learning of `ethanol` by time. docs/results_page.py makes the page of these files.
+speed writes another, the learning of two of them by time. docs/results_page.py makes the page of these files.
 
 The data are in --data-dir: rMD17 in its folder rmd17, acetylacetone (https://github.com/davkovacs/BOTNet-datasets) in
 acac; files made of others, by docs/frames.py, in the folder made of --runs. Training and evaluation are commands of the
@@ -63,11 +63,12 @@ def split_of_ethanol(number):
     return f"--data-file {train} --test-file {test} --num-valid 50 --energy-unit kcal/mol --epochs {EPOCHS}"
 
 
-def acetylacetone(epochs):
+def acetylacetone(epochs, title="", more=""):
     tests = "{data}/acac/test_"
+    files = f"--data-file {{data}}/acac/train_300K.xyz --test-file {tests}MD_300K.xyz --num-valid 50"
     return Experiment(
-        f"acetylacetone, {epochs} epochs",
-        f"--data-file {{data}}/acac/train_300K.xyz --test-file {tests}MD_300K.xyz --num-valid 50 --epochs {epochs}",
+        f"{title or 'acetylacetone'}, {epochs} epochs",
+        f"{files} --epochs {epochs}{more}",
         files={"300 K": f"{tests}MD_300K.xyz", "600 K": f"{tests}MD_600K.xyz"},
         curves={"dihedral": f"{tests}dihedral.xyz", "proton transfer": f"{tests}H_transfer.xyz"},
     )
@@ -101,6 +102,15 @@ RATES = {"constant": "--lr 5e-4 --lr-final 5e-4", "cosine": "--lr 1e-3 --lr-fina
 
 MOLECULES = ("malonaldehyde", "benzene", "aspirin")
 
+LARGER_BATCHES = "--batch-size 10 --lr 2e-3"
+
+LEARNED = {
+    "": ("with forces", ""),
+    "-batch-10": (f"`{LARGER_BATCHES}`", f"{LARGER_BATCHES} "),
+    "-energies": ("energies alone", "--force-weight 0 "),
+}
+"""What a name ends with, what is learned, and its options."""
+
 STABILITY = {
     "default": "--gain 10",
     "gain-5": "--gain 5",
@@ -109,10 +119,27 @@ STABILITY = {
     "6-layers": "--num-layers 6",
 }
 
+VARIATIONS = {
+    "cutoff-3": "--cutoff 3 --width 0.5",
+    "frequencies-4": "--num-frequencies 4",
+    "cutoff-3-frequencies-4": "--cutoff 3 --width 0.5 --num-frequencies 4",
+    "weight-decay": "--weight-decay 0.1",
+    "batch-10": LARGER_BATCHES,
+}
+"""Of acetylacetone: radial functions, cutoffs, regularisation and batches."""
+
+QM9_EPOCHS = {1000: 30, 10_000: 10}
+"""For so many training molecules; 1200 and 4000 steps."""
+
+TIMED = {"ethanol": "this network, 80 epochs", "ethanol-20": "this network, 20 epochs"}
+"""Whose learning by time is shown."""
+
 EXPERIMENTS = {
     "ethanol": Experiment("ethanol", rmd17("ethanol", f"--epochs {EPOCHS}")),
     **{f"ethanol-{n}": Experiment("ethanol", rmd17("ethanol", f"--epochs {epochs_of(n)}", n)) for n in FRAMES},
+    "ethanol-20": Experiment("ethanol", rmd17("ethanol", f"--epochs 20 {LARGER_BATCHES}")),
     **{name: acetylacetone(epochs) for name, epochs in {"acac": 15, "acac-40": 40}.items()},
+    **{f"acac-40-{name}": acetylacetone(40, f"`{more}`", f" {more}") for name, more in VARIATIONS.items()},
     "ethanol-energies": Experiment("ethanol", rmd17("ethanol", f"--force-weight 0 --epochs {EPOCHS}")),
     **{f"ethanol-energies-{n}": Experiment("ethanol, all splits", union_of_ethanol(n)) for n in UNION_FRAMES},
     **{
@@ -122,17 +149,17 @@ EXPERIMENTS = {
     },
     "qm9-sample": Experiment("QM9, the bundled sample, U0", "--dataset qm9-sample"),
     **{
-        f"{name}{learned}": Experiment(name, rmd17(name, f"{option}--epochs 40"))
+        f"{name}{ending}": Experiment(name, rmd17(name, f"{option}--epochs 40"))
         for name in MOLECULES
-        for learned, option in {"": "", "-energies": "--force-weight 0 "}.items()
+        for ending, (_, option) in LEARNED.items()
     },
     **{f"ethanol-split-0{k}": Experiment(f"ethanol, split 0{k}", split_of_ethanol(f"0{k}")) for k in range(2, 6)},
     **{
         f"qm9-{target}-{n}": Experiment(
-            f"QM9, {target}", f"--dataset qm9 --target {target} --num-train {n} --epochs 30"
+            f"QM9, {target}", f"--dataset qm9 --target {target} --num-train {n} --num-valid 1000 --epochs {epochs}"
         )
         for target in ("U0", "mu", "gap")
-        for n in (1000, 10_000)
+        for n, epochs in QM9_EPOCHS.items()
     },
     **{
         f"stability-{name}-{seed}": Experiment(
@@ -231,17 +258,18 @@ def rounded(value):
     return round(value, 4) if abs(value) > 100 else float(f"{value:.4g}")
 
 
-def speed_points(epochs):
-    """Minutes and validation errors of forces after each epoch, from the epochs of a log."""
-    times = np.cumsum([epoch["seconds"] for epoch in epochs]) / 60
-    return times.tolist(), [epoch["valid_force_mae"] for epoch in epochs]
+def learning_by_time(epochs):
+    """Minutes since a run began and validation errors of forces, after each epoch of its log."""
+    minutes = np.cumsum([epoch["seconds"] for epoch in epochs]) / 60
+    return {"minutes": minutes.tolist(), "force_mae": [epoch["valid_force_mae"] for epoch in epochs]}
 
 
 def speed(options):
-    """Write docs/results/speed.json: the learning of `ethanol` by time, beside what is there of other programs."""
-    path = DOCS / "results" / "speed.json"
-    times, errors = speed_points(read_log(Path(options.runs) / "ethanol" / "log.jsonl"))
-    write("speed", rounded(read(path) | {"minutes": times, "valid_force_mae": errors}))
+    """Write docs/results/speed.json: the learning of runs by time, beside what is there of other programs."""
+    found = read(DOCS / "results" / "speed.json")
+    for name, title in TIMED.items():
+        found["programs"][title] = learning_by_time(read_log(Path(options.runs) / name / "log.jsonl"))
+    write("speed", rounded(found))
 
 
 def state(name, runs):

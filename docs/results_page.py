@@ -1,4 +1,4 @@
-"""The page docs/results.md: python docs/results_page.py writes its tables anew and draws its pictures.
+"""The page docs/results.md and README's first table: python docs/results_page.py writes the tables and draws pictures.
 
 All of it comes from the files in docs/results, which docs/results.py and docs/batching.py write, and from nothing else.
 """
@@ -12,7 +12,7 @@ from matplotlib.ticker import LogLocator
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from results import DOCS, EPOCHS, EXPERIMENTS, FRAMES, MOLECULES, STABILITY, UNION_FRAMES, read
+from results import DOCS, EXPERIMENTS, FRAMES, LEARNED, MOLECULES, STABILITY, UNION_FRAMES, read
 
 from cormorant_np.data.units import energy_factor
 
@@ -31,6 +31,11 @@ PAPER_ETHANOL = (50_000, 0.027)
 
 PAPER_QM9 = {"U0": "0.022 eV", "mu": "0.038 D", "gap": "0.061 eV"}
 """Errors of the paper with 100,000 training molecules."""
+
+
+SPEED_MINUTES = (1, 3, 10, 30)
+
+FORCE_UNITS = {"": "kcal/mol", "force_": "kcal/mol/Å"}
 
 
 def records():
@@ -67,13 +72,12 @@ def rmd17_table(done):
     header = ["molecule", "training", "energies", "forces", "epochs", "time", "MACE: energies", "forces"]
     rows = []
     for name in ["ethanol", *(f"ethanol-split-0{k}" for k in range(2, 6)), *MOLECULES]:
-        for suffix in ("", "-energies"):
-            if name + suffix not in done:
+        for ending, (learned, _) in LEARNED.items():
+            if name + ending not in done:
                 continue
-            record = done[name + suffix]
+            record = done[name + ending]
             result, title = record["result"], EXPERIMENTS[name].title
             published = [f"{x / 43.364:.3f} ({x})" for x in MACE[title.split(",")[0]]]
-            learned = "energies alone" if suffix else "with forces"
             rows.append([title, learned, *errors(result), result["epochs"], minutes(record), *published])
     return table(header, rows)
 
@@ -106,11 +110,11 @@ def power_law(x, y):
 def acac_table(done):
     header = ["RMSE", "300 K: energies, meV", "forces, meV/Å", "600 K: energies, meV", "forces, meV/Å"]
     rows = [[name, *values] for name, values in ACAC_PUBLISHED.items()]
-    for name in [name for name in ("acac", "acac-40") if name in done]:
+    for name in [name for name in done if name.startswith("acac")]:
         files = done[name]["files"]
         own = [1000 * files[part][f"{what}_rmse"] for part in ("300 K", "600 K") for what in ("energy", "force")]
-        epochs = done[name]["result"]["epochs"]
-        rows.append([f"this network, {epochs} epochs", *(f"{value:.1f}" for value in own)])
+        title = EXPERIMENTS[name].title.removeprefix("acetylacetone, ")
+        rows.append([f"this network, {title}", *(f"{value:.1f}" for value in own)])
     return table(header, rows)
 
 
@@ -206,28 +210,38 @@ def batching_table(done):
 
 
 def speed_table(done):
-    """Validation error of forces (kcal/mol/Å) at some times."""
+    """Errors of forces (kcal/mol/Å) that each program had reached after some minutes, and at its end."""
     path = DOCS / "results" / "speed.json"
     if not path.exists():
         return table([], [])
-    found = read(path)
-    header = ["program", "what", "minutes", "error of forces"]
     rows = []
-    for limit in (1, 3, 10, 30):
-        last = max(i for i, time_ in enumerate(found["minutes"]) if time_ <= limit)
-        rows.append(
-            [
-                "this network, two cores",
-                f"epoch {last + 1} of {EPOCHS}",
-                found["minutes"][last],
-                found["valid_force_mae"][last],
-            ]
-        )
-    rows += [[point["program"], point["what"], point["minutes"], point["force_mae"]] for point in found["others"]]
-    return table(header, [[*row[:2], f"{row[2]:.1f}", f"{row[3]:.3g}"] for row in rows])
+    for program, learned in read(path)["programs"].items():
+        points = list(zip(learned["minutes"], learned["force_mae"], strict=True))
+        reached = [[force_mae for minutes, force_mae in points if minutes <= limit] for limit in SPEED_MINUTES]
+        shown = [f"{found[-1]:.3g}" if found else "–" for found in reached]
+        rows.append([program, *shown, f"{points[-1][1]:.3g} after {points[-1][0]:.1f} min"])
+    return table(["program", *(f"{limit} min" for limit in SPEED_MINUTES), "its end"], rows)
+
+
+def readme_table(done):
+    """README's first table: the best that was reached on each kind of data."""
+    rows = []
+    for name in [name for name in ("ethanol", *MOLECULES) if name in done]:
+        result = done[name]["result"]
+        shown = [f"{result[f'test_{what}mae']:.3f} {unit}" for what, unit in FORCE_UNITS.items()]
+        rows.append([f"[rMD17](docs/results.md#rmd17) {name}, {result['num_train']} frames", *shown])
+    if "acac-40" in done:
+        errors = done["acac-40"]["files"]["300 K"]
+        shown = [f"{1000 * errors[f'{what}_mae']:.1f} {unit}" for what, unit in (("energy", "meV"), ("force", "meV/Å"))]
+        rows.append(["[acetylacetone](docs/results.md#acetylacetone) at 300 K, 450 frames of a file", *shown])
+    if "qm9-U0-10000" in done:
+        error = f"{1000 * done['qm9-U0-10000']['result']['test_mae']:.0f} meV"
+        rows.append(["[QM9](docs/results.md#qm9) U0, 10,000 molecules", error, "–"])
+    return table(["what it reaches, mean absolute errors", "energies", "forces"], rows)
 
 
 TABLES = {
+    "readme": readme_table,
     "rmd17": rmd17_table,
     "learning": learning_table,
     "energies": energies_table,
@@ -241,12 +255,16 @@ TABLES = {
 }
 
 
+PAGES = (DOCS / "results.md", DOCS.parent / "README.md")
+
+
 def with_tables(text, done):
-    """The page with each table between its two comments written anew."""
+    """A page with each of its tables, between two comments, written anew."""
     for name, make in TABLES.items():
         start, end = f"<!-- table {name} -->\n", "<!-- end -->"
-        before, _, after = text.partition(start)
-        text = f"{before}{start}\n{make(done)}\n\n{end}{after.partition(end)[2]}"
+        if start in text:
+            before, _, after = text.partition(start)
+            text = f"{before}{start}\n{make(done)}\n\n{end}{after.partition(end)[2]}"
     return text
 
 
@@ -287,25 +305,20 @@ def draw_curves(record, path):
     figure.savefig(path, dpi=120)
 
 
-def draw_speed(found, path):
+def draw_speed(programs, path):
     """Errors of forces by the time of training."""
     figure = Figure(figsize=(6.4, 4), layout="constrained")
     axes = figure.subplots()
-    axes.loglog(found["minutes"], found["valid_force_mae"], color="#1f77b4", label="this network, validation")
-    others = found["others"]
-    times, found_by_others = ([point[key] for point in others] for key in ("minutes", "force_mae"))
-    axes.loglog(times, found_by_others, "o", color="#d62728", label="sGDML, test")
-    for point in others:
-        place = (point["minutes"], point["force_mae"])
-        axes.annotate(point["what"], place, (-8, -12), textcoords="offset points", ha="right", fontsize=8)
-    axes.set_xlim(left=0.01)
+    for program, learned in programs.items():
+        one_point = len(learned["minutes"]) == 1
+        axes.loglog(learned["minutes"], learned["force_mae"], "o" if one_point else "-", label=program)
     axes.set(xlabel="minutes", ylabel="error of forces / (kcal/mol/Å)")
     axes.xaxis.set_major_formatter("{x:g}")
     axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 3, 5)))
     axes.yaxis.set_major_formatter("{x:g}")
     axes.minorticks_off()
     axes.grid(alpha=0.3)
-    axes.legend()
+    axes.legend(fontsize=8)
     figure.savefig(path, dpi=120)
 
 
@@ -332,16 +345,17 @@ def draw_energies(done, path):
 
 
 def write_page():
-    done, page = records(), DOCS / "results.md"
+    done = records()
     if len(energies_points(done)) > 0:
         draw_energies(done, DOCS / "results" / "energies.png")
     if (DOCS / "results" / "speed.json").exists():
-        draw_speed(read(DOCS / "results" / "speed.json"), DOCS / "results" / "speed.png")
+        draw_speed(read(DOCS / "results" / "speed.json")["programs"], DOCS / "results" / "speed.png")
     if len(learning_points(done)) > 1:
         draw_learning(done, DOCS / "results" / "learning.png")
     if longest := [done[name] for name in ("acac", "acac-40") if name in done]:
         draw_curves(longest[-1], DOCS / "results" / "acac.png")
-    page.write_text(with_tables(page.read_text(encoding="utf-8"), done), encoding="utf-8")
+    for page in PAGES:
+        page.write_text(with_tables(page.read_text(encoding="utf-8"), done), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -65,6 +65,8 @@ def test_lists_become_tuples_so_that_a_config_can_be_a_key():
         ({"species": (1, 6, 6)}, "different positive charges"),
         ({"species": (0, 6)}, "species must be a whole number from 1 to 118"),
         ({"max_power": -1}, "max_power must be a whole number from 0"),
+        ({"width": 0.0}, "width must be a positive number"),
+        ({"cutoff": -1.73}, "cutoff must be a positive number"),
         ({"num_frequencies": 0}, "num_frequencies must be a whole number from 1"),
     ],
     ids=lambda value: "" if isinstance(value, str) else str(value),

@@ -53,6 +53,12 @@ def test_radial_functions_and_cutoffs_start_as_in_the_released_code(rng):
         np.testing.assert_allclose(params[f"layers.{s}.edge.width"], 0.2, rtol=1e-6)
 
 
+def test_cutoffs_start_where_the_config_says(rng):
+    params = model.init_params(small_config(cutoff=3.0, width=0.5), rng)
+    assert {float(x) for name, p in params.items() if name.endswith("cutoff") for x in p} == {3.0}
+    assert {float(x) for name, p in params.items() if name.endswith("width") for x in p} == {0.5}
+
+
 def test_the_start_repeats_from_its_seed_in_both_precisions():
     config = small_config()
     first, again = (model.init_params(config, np.random.default_rng(5)) for _ in range(2))

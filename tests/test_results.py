@@ -78,10 +78,11 @@ def test_files_of_results_belong_to_experiments_as_they_are(results):
         assert record["result"]["epochs"] == new_settings(given).epochs, path.stem
 
 
-def test_the_page_shows_the_files_of_results(page):
-    text = (DOCS / "results.md").read_text(encoding="utf-8")
-    assert text.count("<!-- table") == len(page["TABLES"])
-    assert page["with_tables"](text, page["records"]()) == text
+def test_the_pages_show_the_files_of_results(page):
+    texts = [path.read_text(encoding="utf-8") for path in page["PAGES"]]
+    assert sum(text.count("<!-- table") for text in texts) == len(page["TABLES"])
+    for text in texts:
+        assert page["with_tables"](text, page["records"]()) == text
 
 
 def test_an_error_is_shown_in_both_units(page):
@@ -116,4 +117,4 @@ def test_the_union_of_splits_has_each_frame_once_and_tests_on_frames_of_its_own(
 
 def test_the_learning_by_time_adds_up_the_seconds_of_epochs(results):
     epochs = [{"seconds": 30, "valid_force_mae": 2.0}, {"seconds": 60, "valid_force_mae": 1.0}]
-    assert results["speed_points"](epochs) == ([0.5, 1.5], [2.0, 1.0])
+    assert results["learning_by_time"](epochs) == {"minutes": [0.5, 1.5], "force_mae": [2.0, 1.0]}

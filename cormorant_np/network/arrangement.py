@@ -7,7 +7,7 @@ transpose leads gradients back to the published names.
 
 from cormorant_np.backend import device_of, get_array_module
 from cormorant_np.network.coupling import coupling
-from cormorant_np.network.parameters import num_edge_columns, num_edge_l
+from cormorant_np.network.parameters import layout, num_edge_columns, num_edge_l
 from cormorant_np.network.real_form import real_matrix, real_matrix_backward
 
 OF_ALL_LAYERS = ("radial.kappa", "radial.phi", "edge.cutoff", "edge.width")
@@ -57,7 +57,7 @@ def arrange_backward(d_arranged, config):
 
     Returns
     -------
-    dict with the names and shapes of the parameters
+    dict with the names and shapes of the parameters, in the order of `layout`
     """
     grads = {name: d for name, d in d_arranged.items() if name.split(".")[0] in ("input", "output")}
     for s in range(config.num_layers):
@@ -68,7 +68,7 @@ def arrange_backward(d_arranged, config):
         d_vertex = _vertex_matrices_backward(d_vertex, layer_coupling(config, s, d_vertex).fold)
         grads |= {f"layers.{s}.edge.weight.{l}": d for l, d in enumerate(d_edge)}
         grads |= {f"layers.{s}.vertex.weight.{l}": d for l, d in enumerate(d_vertex)}
-    return grads
+    return {name: grads[name] for name in layout(config)}
 
 
 def _edge_matrices(weights, config, s):

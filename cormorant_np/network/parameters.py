@@ -13,7 +13,6 @@ import numpy as np
 
 from cormorant_np.backend import get_array_module
 from cormorant_np.clebsch_gordan import paths
-from cormorant_np.config import CUTOFF, WIDTH
 
 
 class Kind(NamedTuple):
@@ -106,7 +105,7 @@ def init_params(config, rng, dtype=np.float32):
     real and imaginary part alike, in vertex and edge networks. With `released_initialisation`, vertex weights are
     U(-1, 1) g / max(τ_in, τ_out) and edge weights N(0, 1) / max(τ_in, τ_out). The linear input and output and the
     perceptrons start uniformly in ±1/sqrt(columns). The supplement is silent on these, and on the radial functions and
-    cutoffs, which start as in the released code.
+    cutoffs, which start as in the released code unless `config` says otherwise.
 
     Parameters
     ----------
@@ -129,7 +128,7 @@ def _start(name, kinds, config, rng):
     if name.endswith("radial.phi"):
         return np.pi / 2 * np.array([np.arange(config.num_frequencies) == 0, np.ones(config.num_frequencies)])
     if name.endswith(("cutoff", "width")):
-        return np.full(shape, CUTOFF if name.endswith("cutoff") else WIDTH)
+        return np.full(shape, config.cutoff if name.endswith("cutoff") else config.width)
     if name.startswith("layers."):
         return _start_of_mixing(".edge." in name, shape, config, rng)
     columns = kinds[name.replace("bias", "weight")].shape[-1]

@@ -86,11 +86,13 @@ def edge_to_vertex_forward(g, y):
     -------
     (C, B, (L_sh+1)², N_i, 2, N_j) real, real and imaginary part of G
     """
-    xp = get_array_module(g)
-    pairs = xp.empty((*g.shape[1:3], len(g) ** 2, *g.shape[3:]), dtype=g.dtype)
+    xp, num_rows, shape = get_array_module(g), len(g) ** 2, g.shape[3:]
+    g, y = g.reshape(*g.shape[:3], -1), y[:num_rows].reshape(num_rows, g.shape[2], -1)
+    pairs = xp.empty((*g.shape[1:3], num_rows, g.shape[3]), dtype=g.dtype)  # (C, B, rows, 2N²)
     for l in range(len(g)):
-        xp.multiply(g[l][:, :, None], y[block(l)].swapaxes(0, 1), out=pairs[:, :, block(l)])
-    return pairs
+        copy_rows(pairs[:, :, block(l)], g[l][:, :, None])
+    pairs *= xp.ascontiguousarray(y.swapaxes(0, 1))
+    return pairs.reshape(*pairs.shape[:3], *shape)
 
 
 def edge_to_vertex_backward(d_pairs, g, y, by_positions=True):

@@ -28,7 +28,7 @@ from cormorant_np import model
 from cormorant_np.backend import device_of, get_array_module, processes_for
 from cormorant_np.data.batch import take
 from cormorant_np.errors import UserError
-from cormorant_np.network.arrangement import arrange_forward
+from cormorant_np.network.arrangement import arrange_backward, arrange_forward
 from cormorant_np.network.parameters import flatten, layout, unflatten
 from cormorant_np.training import mpi
 from cormorant_np.training.forces import displace
@@ -311,34 +311,41 @@ def _sums_and_predictions(first, second):
 
 def _gradient_by_energies(params, batch, targets, count, config):
     """Chunk after chunk, forward and backward."""
-    loss, gradient, energies, weights = 0, 0, [], arrange_forward(params, config)
+    loss, total, energies, weights = 0, {}, [], arrange_forward(params, config)
     for chunk in chunks(batch):
         energy, cache = model.forward(params, take(batch, chunk), config, weights)
         chunk_loss, loss_cache = mean_squared_error_forward(energy, targets[chunk], count)
-        grads, _ = model.backward(mean_squared_error_backward(1, loss_cache), cache, by_positions=False)
-        loss, gradient = loss + chunk_loss, gradient + flatten(grads)
+        d_energy = mean_squared_error_backward(1, loss_cache)
+        grads, _ = model.backward(d_energy, cache, by_positions=False, arranged=True)
+        loss, total = loss + chunk_loss, _added(total, grads)
         energies.append(energy)
-    return loss, gradient, get_array_module(targets).concatenate(energies), None
+    return loss, flatten(arrange_backward(total, config)), get_array_module(targets).concatenate(energies), None
 
 
 def _gradient_by_forces(params, batch, target_energies, target_forces, counts, side, config):
     """Chunk after chunk, forward and backward, and the same for the displaced molecules, see `forces`."""
-    loss, gradient, energies, forces, weights = 0, 0, [], [], arrange_forward(params, config)
+    loss, total, energies, forces, weights = 0, {}, [], [], arrange_forward(params, config)
     for chunk in chunks(batch):
         molecules = take(batch, chunk)
         energy, cache = model.forward(params, molecules, config, weights)
-        grads, d_positions = model.backward(get_array_module(energy).ones_like(energy), cache)
+        grads, d_positions = model.backward(get_array_module(energy).ones_like(energy), cache, arranged=True)
         energy_loss, energy_cache = mean_squared_error_forward(energy, target_energies[chunk], counts[0])
         force_loss, force_cache = mean_squared_error_forward(-d_positions, target_forces[chunk], counts[1])
         d_energy, d_forces = (mean_squared_error_backward(1, cache) for cache in (energy_cache, force_cache))
         displaced, d_energies, k = displace(molecules, d_energy, d_forces, side)
         _, cache = model.forward(params, displaced, config, weights)
-        displaced_grads, _ = model.backward(d_energies, cache, by_positions=False)
+        displaced_grads, _ = model.backward(d_energies, cache, by_positions=False, arranged=True)
         loss = loss + energy_loss + force_loss
-        gradient = gradient + k * flatten(grads) + flatten(displaced_grads)
+        total = _added(_added(total, grads, k), displaced_grads)
         energies.append(energy)
         forces.append(-d_positions)
+    gradient = flatten(arrange_backward(total, config))
     return loss, gradient, *map(get_array_module(batch.positions).concatenate, (energies, forces))
+
+
+def _added(total, grads, factor=1):
+    """total + factor · grads, dicts of arrays with the same names; an empty total is zero."""
+    return {name: total.get(name, 0) + factor * d for name, d in grads.items()}
 
 
 def predict(params, batch, config, pool):

@@ -18,8 +18,8 @@ from cormorant_np.training.fields import LARGEST, build
 from cormorant_np.training.settings import Settings
 
 OTHER = "start the run again in another --run-dir"
-ADDED = ("tensorboard",)
-"""Settings that runs of older versions lack; they have their defaults there."""
+ADDED = ("tensorboard", "cutoff", "width")
+"""Fields that runs of older versions lack; they have their defaults there."""
 
 NEEDED = {
     kind: [field.name for field in dataclasses.fields(kind) if field.name not in ADDED] for kind in (Config, Settings)
