@@ -96,6 +96,34 @@ plt.show()
 # one; `tune_gain` finds the one for which they are as much above as below. Left of it, deep layers are silent at
 # first and have to grow in training; right of it they explode. It is prudent to start on the left, as $g = 5$ does.
 #
+# Why so steep? Count the powers of $g$: each matrix of weights brings one. Where activations are small, the term with
+# the fewest factors is the largest, the identity $W F^s$ of (S5), so that $|F^s| \propto g^s$. Where they are large, it is
+# the one with the most. The edge network multiplies two activations, $|g_{ij}| \propto g\,|F^s|^2$, and the vertex network
+# multiplies that with a third:
+#
+# $$|F^{s+1}| \;\propto\; g \cdot g\,|F^s|^2 \cdot |F^s| \qquad\Rightarrow\qquad
+# |F^s| \propto g^{a_s}, \quad a_{s+1} = 3 a_s + 2, \quad a_s = 3^s - 1.$$
+#
+# (With the input's weights in $F^0$ it is $2 \cdot 3^s - 1$, and the invariants multiply two of the last, by one weight of
+# the output: $2\,(2 \cdot 3^4 - 1) + 1 = 323$, the degree above.) These exponents are the slopes of the curves, and the
+# last layer's goes from 4 to 80:
+
+# %%
+def slopes(g, step=1.01):
+    """d log |F^s| / d log g of every layer."""
+    around = []
+    for gain in (g / step, g * step):
+        c = Config.md17(gain=gain)
+        around.append(np.log(activation_means(init_params(c, np.random.default_rng(0), np.float64), batch, c)))
+    return (around[1] - around[0]) / (2 * np.log(step))
+
+
+np.testing.assert_allclose(slopes(0.001), [1, 2, 3, 4], atol=0.05)
+np.testing.assert_allclose(slopes(1000.0), [2, 8, 26, 80], atol=0.05)
+rows = [[f"{g:g}", *(f"{slope:.1f}" for slope in slopes(g))] for g in (0.001, 5.0, 10.0, 15.0, 20.0, 1000.0)]
+print_table(rows, ["g", *(f"layer {s}" for s in range(1, 5))])
+
+# %% [markdown]
 # Here is what it means for training, on a small network and a hundred frames. The learning rate is ten times the
 # paper's, so that fifteen epochs are enough to see something; that makes explosions likelier, too:
 
