@@ -97,16 +97,16 @@ plt.show()
 # first and have to grow in training; right of it they explode. It is prudent to start on the left, as $g = 5$ does.
 #
 # Why so steep? Count the powers of $g$: each matrix of weights brings one. Where activations are small, the term with
-# the fewest factors is the largest, the identity $W F^s$ of (S5), so that $|F^s| \propto g^s$. Where they are large, it is
-# the one with the most. The edge network multiplies two activations, $|g_{ij}| \propto g\,|F^s|^2$, and the vertex network
-# multiplies that with a third:
+# the fewest factors is the largest, the identity $W F^s$ of (S5), so that $|F^s| \propto g^s$. Where they are large, it
+# is the one with the most. The edge network multiplies two activations, $|g_{ij}| \propto g\,|F^s|^2$, and the vertex
+# network multiplies that with a third:
 #
 # $$|F^{s+1}| \;\propto\; g \cdot g\,|F^s|^2 \cdot |F^s| \qquad\Rightarrow\qquad
 # |F^s| \propto g^{a_s}, \quad a_{s+1} = 3 a_s + 2, \quad a_s = 3^s - 1.$$
 #
-# (With the input's weights in $F^0$ it is $2 \cdot 3^s - 1$, and the invariants multiply two of the last, by one weight of
-# the output: $2\,(2 \cdot 3^4 - 1) + 1 = 323$, the degree above.) These exponents are the slopes of the curves, and the
-# last layer's goes from 4 to 80:
+# (With the input's weights in $F^0$ it is $2 \cdot 3^s - 1$, and the invariants multiply two of the last, by one weight
+# of the output: $2\,(2 \cdot 3^4 - 1) + 1 = 323$, the degree above.) These exponents are the slopes of the curves, and
+# the last layer's goes from 4 to 80:
 
 # %%
 def slopes(g, step=1.01):
