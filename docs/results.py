@@ -37,6 +37,10 @@ BATCH, LEAST_STEPS, EPOCHS = 5, 3000, 80
 """Of a learning curve: EPOCHS epochs, and more for few frames, so that there are at least LEAST_STEPS steps."""
 
 
+OF_10, OF_5 = "--batch-size 10 --lr 2e-3", "--batch-size 5 --lr 1e-3"
+"""Batches and rate: the default where forces are learned, and what it was before."""
+
+
 class Experiment(NamedTuple):
     """A training, and what is done with the model. In the texts {data} is the data directory, {made} has made files.
 
@@ -52,23 +56,23 @@ class Experiment(NamedTuple):
     curves: Mapping = MappingProxyType({})
 
 
-def rmd17(molecule, more, frames=950):
+def rmd17(molecule, more, frames=950, batches=OF_5):
     sizes = "" if frames == 950 else f"--num-train {frames} "
-    return f"--dataset rmd17 --molecule {molecule} {sizes}{more} --data-dir {{data}}/rmd17"
+    return f"--dataset rmd17 --molecule {molecule} {sizes}{more} {batches} --data-dir {{data}}/rmd17"
 
 
 def split_of_ethanol(number):
     """Other splits of rMD17 than the first are not an option of train, but their two files are files of one's own."""
     train, test = (f"{{data}}/rmd17/rmd17_ethanol_{part}_0{number}.npz" for part in ("train", "test"))
-    return f"--data-file {train} --test-file {test} --num-valid 50 --energy-unit kcal/mol --epochs 40 {LARGER_BATCHES}"
+    return f"--data-file {train} --test-file {test} --num-valid 50 --energy-unit kcal/mol --epochs 40 {OF_10}"
 
 
-def acetylacetone(epochs, title="", more=""):
+def acetylacetone(epochs, title="", more="", batches=OF_5):
     tests = "{data}/acac/test_"
     files = f"--data-file {{data}}/acac/train_300K.xyz --test-file {tests}MD_300K.xyz --num-valid 50"
     return Experiment(
         f"{title or 'acetylacetone'}, {epochs} epochs",
-        f"{files} --epochs {epochs}{more}",
+        f"{files} --epochs {epochs} {more}{batches}",
         files={"300 K": f"{tests}MD_300K.xyz", "600 K": f"{tests}MD_600K.xyz"},
         curves={"dihedral": f"{tests}dihedral.xyz", "proton transfer": f"{tests}H_transfer.xyz"},
     )
@@ -80,7 +84,7 @@ def union_of_ethanol(frames):
         "--data-file {made}/ethanol_union_train.npz --test-file {made}/ethanol_union_test.npz --energy-unit kcal/mol"
     )
     sizes = f"--num-train {frames} --num-valid 33"
-    return f"{files} {sizes} --force-weight 0 --epochs {EPOCHS * UNION_FRAMES[0] // frames}"
+    return f"{files} {sizes} --force-weight 0 --epochs {EPOCHS * UNION_FRAMES[0] // frames} {OF_5}"
 
 
 def paper(convention, rate):
@@ -102,12 +106,10 @@ RATES = {"constant": "--lr 5e-4 --lr-final 5e-4", "cosine": "--lr 1e-3 --lr-fina
 
 MOLECULES = ("malonaldehyde", "benzene", "aspirin")
 
-LARGER_BATCHES = "--batch-size 10 --lr 2e-3"
-
 LEARNED = {
-    "": ("with forces", ""),
-    "-batch-10": (f"`{LARGER_BATCHES}`", f"{LARGER_BATCHES} "),
-    "-energies": ("energies alone", "--force-weight 0 "),
+    "": ("with forces, batches of 5", "--epochs 40", OF_5),
+    "-batch-10": ("with forces, batches of 10", "--epochs 40", OF_10),
+    "-energies": ("energies alone", "--force-weight 0 --epochs 40", OF_5),
 }
 """What a name ends with, what is learned, and its options."""
 
@@ -124,9 +126,8 @@ VARIATIONS = {
     "frequencies-4": "--num-frequencies 4",
     "cutoff-3-frequencies-4": "--cutoff 3 --width 0.5 --num-frequencies 4",
     "weight-decay": "--weight-decay 0.1",
-    "batch-10": LARGER_BATCHES,
 }
-"""Of acetylacetone: radial functions, cutoffs, regularisation and batches."""
+"""Of acetylacetone: radial functions, cutoffs and regularisation."""
 
 QM9_EPOCHS = {1000: 30, 10_000: 10}
 """For so many training molecules; 1200 and 4000 steps."""
@@ -137,9 +138,10 @@ TIMED = {"ethanol": "this network, 80 epochs", "ethanol-20": "this network, 20 e
 EXPERIMENTS = {
     "ethanol": Experiment("ethanol", rmd17("ethanol", f"--epochs {EPOCHS}")),
     **{f"ethanol-{n}": Experiment("ethanol", rmd17("ethanol", f"--epochs {epochs_of(n)}", n)) for n in FRAMES},
-    "ethanol-20": Experiment("ethanol", rmd17("ethanol", f"--epochs 20 {LARGER_BATCHES}")),
+    "ethanol-20": Experiment("ethanol", rmd17("ethanol", "--epochs 20", batches=OF_10)),
     **{name: acetylacetone(epochs) for name, epochs in {"acac": 15, "acac-40": 40}.items()},
-    **{f"acac-40-{name}": acetylacetone(40, f"`{more}`", f" {more}") for name, more in VARIATIONS.items()},
+    "acac-40-batch-10": acetylacetone(40, "batches of 10", batches=OF_10),
+    **{f"acac-40-{name}": acetylacetone(40, f"`{more}`", f"{more} ") for name, more in VARIATIONS.items()},
     "ethanol-energies": Experiment("ethanol", rmd17("ethanol", f"--force-weight 0 --epochs {EPOCHS}")),
     **{f"ethanol-energies-{n}": Experiment("ethanol, all splits", union_of_ethanol(n)) for n in UNION_FRAMES},
     **{
@@ -149,9 +151,9 @@ EXPERIMENTS = {
     },
     "qm9-sample": Experiment("QM9, the bundled sample, U0", "--dataset qm9-sample"),
     **{
-        f"{name}{ending}": Experiment(name, rmd17(name, f"{option}--epochs 40"))
+        f"{name}{ending}": Experiment(name, rmd17(name, more, batches=batches))
         for name in MOLECULES
-        for ending, (_, option) in LEARNED.items()
+        for ending, (_, more, batches) in LEARNED.items()
     },
     **{f"ethanol-split-{k}": Experiment(f"ethanol, split {k}", split_of_ethanol(k)) for k in range(1, 6)},
     **{

@@ -24,9 +24,9 @@ SIZES = {
 PAPER = {"lr": 5e-4, "lr_final": 5e-4, "batch_size": 25, "epochs": 512}
 RELEASED = {"lr": 1e-3, "lr_final": 1e-5, "batch_size": 25, "epochs": 255}
 FORCES = {
-    "lr": 1e-3,
+    "lr": 2e-3,
     "lr_final": 1e-5,
-    "batch_size": 5,
+    "batch_size": 10,
     "epochs": 100,
     "force_weight": 1.0,
     "mirror": True,
@@ -40,7 +40,7 @@ GAIN_WITH_FORCES = 2.5
 PROTOCOLS = ("paper", "forces")
 
 DEFAULTS = {
-    "sample": {**FORCES, "batch_size": 10, "epochs": 4},
+    "sample": {**FORCES, "epochs": 4},
     "md17": PAPER,
     "rmd17": FORCES,
     "qm9": {**PAPER, "epochs": 256},
