@@ -107,11 +107,11 @@ RATES = {"constant": "--lr 5e-4 --lr-final 5e-4", "cosine": "--lr 1e-3 --lr-fina
 MOLECULES = ("malonaldehyde", "benzene", "aspirin")
 
 LEARNED = {
-    "": ("with forces, batches of 5", "--epochs 40", OF_5),
-    "-batch-10": ("with forces, batches of 10", "--epochs 40", OF_10),
-    "-energies": ("energies alone", "--force-weight 0 --epochs 40", OF_5),
+    "": ("--epochs 40", OF_5),
+    "-batch-10": ("--epochs 40", OF_10),
+    "-energies": ("--force-weight 0 --epochs 40", OF_5),
 }
-"""What a name ends with, what is learned, and its options."""
+"""What a name ends with, and its options."""
 
 STABILITY = {
     "default": "--gain 10",
@@ -124,10 +124,10 @@ STABILITY = {
 VARIATIONS = {
     "cutoff-3": "--cutoff 3 --width 0.5",
     "frequencies-4": "--num-frequencies 4",
-    "cutoff-3-frequencies-4": "--cutoff 3 --width 0.5 --num-frequencies 4",
     "weight-decay": "--weight-decay 0.1",
+    "channels-32": "--num-channels 32",
 }
-"""Of acetylacetone: radial functions, cutoffs and regularisation."""
+"""Of acetylacetone: cutoffs, radial functions, regularisation and width."""
 
 QM9_EPOCHS = {1000: 30, 10_000: 10}
 """For so many training molecules; 1200 and 4000 steps."""
@@ -153,8 +153,9 @@ EXPERIMENTS = {
     **{
         f"{name}{ending}": Experiment(name, rmd17(name, more, batches=batches))
         for name in MOLECULES
-        for ending, (_, more, batches) in LEARNED.items()
+        for ending, (more, batches) in LEARNED.items()
     },
+    "aspirin-80": Experiment("aspirin", rmd17("aspirin", "--epochs 80", batches=OF_10)),
     **{f"ethanol-split-{k}": Experiment(f"ethanol, split {k}", split_of_ethanol(k)) for k in range(1, 6)},
     **{
         f"qm9-{target}-{n}": Experiment(

@@ -12,7 +12,7 @@ from matplotlib.ticker import LogLocator
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from results import DOCS, EXPERIMENTS, FRAMES, LEARNED, MOLECULES, STABILITY, UNION_FRAMES, read
+from results import DOCS, EXPERIMENTS, FRAMES, MOLECULES, STABILITY, UNION_FRAMES, read
 
 from cormorant_np.data.units import energy_factor
 
@@ -32,6 +32,9 @@ PAPER_ETHANOL = (50_000, 0.027)
 PAPER_QM9 = {"U0": "0.022 eV", "mu": "0.038 D", "gap": "0.061 eV"}
 """Errors of the paper with 100,000 training molecules."""
 
+
+ENDINGS = ("", "-batch-10", "-80", "-energies")
+"""Of the names of a molecule's runs, the better ones later."""
 
 SPEED_MINUTES = (1, 3, 10)
 
@@ -69,16 +72,16 @@ def table(header, rows):
 
 def rmd17_table(done):
     """Energies and forces of rMD17 beside what MACE is said to reach."""
-    header = ["molecule", "training", "energies", "forces", "epochs", "time", "MACE: energies", "forces"]
+    header = ["molecule", "training", "batches", "epochs", "time", "energies", "forces", "MACE: energies", "forces"]
     rows = []
     for name in ["ethanol", *(f"ethanol-split-{k}" for k in range(1, 6)), *MOLECULES]:
-        for ending, (learned, *_) in LEARNED.items():
-            if name + ending not in done:
-                continue
+        for ending in [ending for ending in ENDINGS if name + ending in done]:
             record = done[name + ending]
-            result, title = record["result"], EXPERIMENTS[name].title
+            result, title = record["result"], EXPERIMENTS[name + ending].title
             published = [f"{x / 43.364:.3f} ({x})" for x in MACE[title.split(",")[0]]]
-            rows.append([title, learned, *errors(result), result["epochs"], minutes(record), *published])
+            learned = "energies alone" if ending == "-energies" else "with forces"
+            run = [record["batch_size"], result["epochs"], minutes(record)]
+            rows.append([title, learned, *run, *errors(result), *published])
     return table(header, rows)
 
 
@@ -227,8 +230,9 @@ def readme_table(done):
     """README's first table: the best that was reached on each kind of data."""
     rows = []
     for name in ("ethanol", *MOLECULES):
-        if record := done.get(f"{name}-batch-10", done.get(name)):
-            result = record["result"]
+        endings = [ending for ending in ENDINGS if name + ending in done and ending != "-energies"]
+        if endings:
+            result = done[name + endings[-1]]["result"]
             shown = [f"{result[f'test_{what}mae']:.3f} {unit}" for what, unit in FORCE_UNITS.items()]
             rows.append([f"[rMD17](docs/results.md#rmd17) {name}, {result['num_train']} frames", *shown])
     if "acac-40" in done:
@@ -335,7 +339,8 @@ def draw_energies(done, path):
         if len(points) > 1:
             exponent, factor = power_law(frames, found)
             ends = np.array([frames.min(), PAPER_ETHANOL[0]])
-            axes.loglog(ends, factor * ends**exponent, color=color, linewidth=1, linestyle=":")
+            slope = f"slope {exponent:.2f}".replace("-", "−")
+            axes.loglog(ends, factor * ends**exponent, color=color, linewidth=1, linestyle=":", label=slope)
     axes.loglog(*PAPER_ETHANOL, "k*", markersize=10, label="paper, MD17, energies alone")
     axes.set(xlabel="training frames", ylabel="test error of energies / (kcal/mol)")
     axes.xaxis.set_major_formatter("{x:,g}")
