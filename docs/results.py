@@ -123,6 +123,7 @@ STABILITY = {
 
 VARIATIONS = {
     "cutoff-3": "--cutoff 3 --width 0.5",
+    "frequencies-1": "--num-frequencies 1",
     "frequencies-4": "--num-frequencies 4",
     "weight-decay": "--weight-decay 0.1",
     "channels-32": "--num-channels 32",
