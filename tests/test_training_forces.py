@@ -128,7 +128,7 @@ def test_data_without_forces_are_refused_where_forces_shall_be_learned(tmp_path)
 
 def test_every_data_set_has_its_protocol_and_the_paper_is_one_option_away():
     assert {name: getattr(new_settings({}), name) for name in ("lr", "force_weight", "mirror")} == {
-        "lr": 1e-3,
+        "lr": 2e-3,
         "force_weight": 1.0,
         "mirror": True,
     }
