@@ -236,12 +236,12 @@ def readme_table(done):
             shown = [f"{result[f'test_{what}mae']:.3f} {unit}" for what, unit in FORCE_UNITS.items()]
             rows.append([f"[rMD17](docs/results.md#rmd17) {name}, {result['num_train']} frames", *shown])
     if "acac-40" in done:
-        errors = done["acac-40"]["files"]["300 K"]
-        shown = [f"{1000 * errors[f'{what}_mae']:.1f} {unit}" for what, unit in (("energy", "meV"), ("force", "meV/Å"))]
+        found = done["acac-40"]["files"]["300 K"]
+        shown = [f"{1000 * found[f'{what}_mae']:.1f} {unit}" for what, unit in (("energy", "meV"), ("force", "meV/Å"))]
         rows.append(["[acetylacetone](docs/results.md#acetylacetone) at 300 K, 450 frames of a file", *shown])
     if "qm9-U0-10000" in done:
-        error = f"{1000 * done['qm9-U0-10000']['result']['test_mae']:.0f} meV"
-        rows.append(["[QM9](docs/results.md#qm9) U0, 10,000 molecules", error, "–"])
+        shown = f"{1000 * done['qm9-U0-10000']['result']['test_mae']:.0f} meV"
+        rows.append(["[QM9](docs/results.md#qm9) U0, 10,000 molecules", shown, "–"])
     return table(["what it reaches, mean absolute errors", "energies", "forces"], rows)
 
 
