@@ -48,12 +48,14 @@ class Experiment(NamedTuple):
     options : of the train command
     files : {name: file}, on which the model is evaluated too
     curves : {name: file}, whose energies are predicted in order
+    epochs : whether the errors of all epochs are kept
     """
 
     title: str
     options: str
     files: Mapping = MappingProxyType({})
     curves: Mapping = MappingProxyType({})
+    epochs: bool = False
 
 
 def rmd17(molecule, more, frames=950, batches=OF_5):
@@ -104,14 +106,20 @@ UNION_FRAMES = (1000, 2000, 4000, 9000)
 
 RATES = {"constant": "--lr 5e-4 --lr-final 5e-4", "cosine": "--lr 1e-3 --lr-final 1e-5"}
 
-MOLECULES = ("malonaldehyde", "benzene", "aspirin")
-
 LEARNED = {
     "": ("--epochs 40", OF_5),
     "-batch-10": ("--epochs 40", OF_10),
+    "-80": ("--epochs 80", OF_10),
     "-energies": ("--force-weight 0 --epochs 40", OF_5),
 }
-"""What a name ends with, and its options."""
+"""What the name of a molecule's run ends with, and its options; with forces, the better ones later."""
+
+MOLECULES = {
+    "malonaldehyde": ("", "-batch-10", "-energies"),
+    "benzene": ("-batch-10", "-energies"),
+    "aspirin": ("", "-80", "-energies"),
+}
+"""Which runs each has."""
 
 STABILITY = {
     "default": "--gain 10",
@@ -146,17 +154,16 @@ EXPERIMENTS = {
     "ethanol-energies": Experiment("ethanol", rmd17("ethanol", f"--force-weight 0 --epochs {EPOCHS}")),
     **{f"ethanol-energies-{n}": Experiment("ethanol, all splits", union_of_ethanol(n)) for n in UNION_FRAMES},
     **{
-        f"paper-{convention}-{rate}": Experiment(f"ethanol by GFN2-xTB, {convention}, {rate}", paper(convention, rate))
+        f"paper-{convention}-{rate}": Experiment(f"{convention}, {rate}", paper(convention, rate), epochs=True)
         for convention in ("supplement", "released")
         for rate in RATES
     },
     "qm9-sample": Experiment("QM9, the bundled sample, U0", "--dataset qm9-sample"),
     **{
-        f"{name}{ending}": Experiment(name, rmd17(name, more, batches=batches))
-        for name in MOLECULES
-        for ending, (more, batches) in LEARNED.items()
+        f"{name}{ending}": Experiment(name, rmd17(name, LEARNED[ending][0], batches=LEARNED[ending][1]))
+        for name, endings in MOLECULES.items()
+        for ending in endings
     },
-    "aspirin-80": Experiment("aspirin", rmd17("aspirin", "--epochs 80", batches=OF_10)),
     **{f"ethanol-split-{k}": Experiment(f"ethanol, split {k}", split_of_ethanol(k)) for k in range(1, 6)},
     **{
         f"qm9-{target}-{n}": Experiment(
@@ -202,7 +209,8 @@ def run(name, options):
         call(command(name, options.data_dir, options.runs), options)
     files = {what: evaluate(run_dir, path, options) for what, path in experiment.files.items()}
     curves = {what: curve(run_dir, path, options) for what, path in experiment.curves.items()}
-    config = read(run_dir / "config.json")
+    config, log = read(run_dir / "config.json"), read_log(run_dir / "log.jsonl")
+    learning = {key: [epoch[key] for epoch in log] for key in ("train_mae", "valid_mae") if experiment.epochs}
     record = {
         "command": f"python -m cormorant_np.train {experiment.options.format(data='DIR', made='MADE')}",
         **{key: config["settings"][key] for key in ("seed", "threads", "batch_size")},
@@ -211,9 +219,10 @@ def run(name, options):
         "date": time.strftime("%Y-%m-%d", time.localtime((run_dir / "result.json").stat().st_mtime)),
         "versions": {"python": config["python"], "numpy": config["numpy"], "cormorant_np": __version__},
         "result": read(run_dir / "result.json"),
-        "last_epoch": read_log(run_dir / "log.jsonl")[-1],
+        "last_epoch": log[-1],
     }
-    return rounded(record | {key: value for key, value in {"files": files, "curves": curves}.items() if value})
+    more = {"files": files, "curves": curves, "learning": learning}
+    return rounded(record | {key: value for key, value in more.items() if value})
 
 
 def make_files(experiment, options):

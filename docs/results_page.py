@@ -12,7 +12,7 @@ from matplotlib.ticker import LogLocator
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from results import DOCS, EXPERIMENTS, FRAMES, MOLECULES, STABILITY, UNION_FRAMES, read
+from results import DOCS, EXPERIMENTS, FRAMES, LEARNED, MOLECULES, STABILITY, UNION_FRAMES, read
 
 from cormorant_np.data.units import energy_factor
 
@@ -26,15 +26,11 @@ ACAC_PUBLISHED = {
 }
 """RMSE of energies (meV) and forces (meV/Å) at 300 K, and the same at 600 K; docs/results.md says from where."""
 
-PAPER_ETHANOL = (50_000, 0.027)
-"""Training frames, and the paper's error of energies (kcal/mol), quoted from secondary sources."""
+PAPER_ETHANOL, PAPER_EPOCHS = (50_000, 0.027), 512
+"""Training frames, and the paper's error of energies (kcal/mol), quoted from secondary sources; its epochs."""
 
 PAPER_QM9 = {"U0": "0.022 eV", "mu": "0.038 D", "gap": "0.061 eV"}
 """Errors of the paper with 100,000 training molecules."""
-
-
-ENDINGS = ("", "-batch-10", "-80", "-energies")
-"""Of the names of a molecule's runs, the better ones later."""
 
 SPEED_MINUTES = (1, 3, 10)
 
@@ -75,7 +71,7 @@ def rmd17_table(done):
     header = ["molecule", "training", "batches", "epochs", "time", "energies", "forces", "MACE: energies", "forces"]
     rows = []
     for name in ["ethanol", *(f"ethanol-split-{k}" for k in range(1, 6)), *MOLECULES]:
-        for ending in [ending for ending in ENDINGS if name + ending in done]:
+        for ending in [ending for ending in LEARNED if name + ending in done]:
             record = done[name + ending]
             result, title = record["result"], EXPERIMENTS[name + ending].title
             published = [f"{x / 43.364:.3f} ({x})" for x in MACE[title.split(",")[0]]]
@@ -168,6 +164,23 @@ def energies_table(done):
     return table(header, rows)
 
 
+def paper_runs(done):
+    """Records of the runs by the paper's protocol, by title."""
+    return {EXPERIMENTS[name].title: done[name] for name in done if name.startswith("paper")}
+
+
+def paper_table(done):
+    """Test errors, the last epoch's errors of the training frames, and those of predicting the mean."""
+    header = ["convention, rate", "epochs", "steps", "energies", "forces", "training", "predicting the mean", "time"]
+    rows = []
+    for title, record in paper_runs(done).items():
+        result = record["result"]
+        steps = result["epochs"] * -(-result["num_train"] // record["batch_size"])
+        others = [error(mae, result["unit"]) for mae in (record["last_epoch"]["train_mae"], result["baseline_mae"])]
+        rows.append([title, result["epochs"], f"{steps:,}", *errors(result), *others, minutes(record)])
+    return table(header, rows)
+
+
 def stability_table(done):
     """Test errors for each seed, and the last epoch's training error, which shows a run that does not learn."""
     header = ["training", "seeds", "energies", "forces", "forces, training frames"]
@@ -184,8 +197,6 @@ def stability_table(done):
 
 def batching_table(done):
     """docs/results/batching.json: errors on the way and at the end, for each seed."""
-    path = DOCS / "results" / "batching.json"
-    measured = read(path) if path.exists() else {}
     header = [
         "batches",
         "padding",
@@ -198,7 +209,7 @@ def batching_table(done):
         "test",
     ]
     rows = []
-    for key, record in measured.items():
+    for key, record in read(DOCS / "results" / "batching.json").items():
         valid, (name, seed) = record["valid_mae"], key.split(", seed ")
         found = [
             valid[1],
@@ -212,13 +223,15 @@ def batching_table(done):
     return table(header, rows)
 
 
+def speeds():
+    """{program: its minutes and errors of forces}."""
+    return read(DOCS / "results" / "speed.json")["programs"]
+
+
 def speed_table(done):
     """Errors of forces (kcal/mol/Å) that each program had reached after some minutes, and at its end."""
-    path = DOCS / "results" / "speed.json"
-    if not path.exists():
-        return table([], [])
     rows = []
-    for program, learned in read(path)["programs"].items():
+    for program, learned in speeds().items():
         points = list(zip(learned["minutes"], learned["force_mae"], strict=True))
         reached = [[force_mae for minutes, force_mae in points if minutes <= limit] for limit in SPEED_MINUTES]
         shown = [f"{found[-1]:.3g}" if found else "–" for found in reached]
@@ -230,7 +243,7 @@ def readme_table(done):
     """README's first table: the best that was reached on each kind of data."""
     rows = []
     for name in ("ethanol", *MOLECULES):
-        endings = [ending for ending in ENDINGS if name + ending in done and ending != "-energies"]
+        endings = [ending for ending in LEARNED if name + ending in done and ending != "-energies"]
         if endings:
             result = done[name + endings[-1]]["result"]
             shown = [f"{result[f'test_{what}mae']:.3f} {unit}" for what, unit in FORCE_UNITS.items()]
@@ -250,6 +263,7 @@ TABLES = {
     "rmd17": rmd17_table,
     "learning": learning_table,
     "energies": energies_table,
+    "paper": paper_table,
     "acac": acac_table,
     "qm9": qm9_table,
     "batching": batching_table,
@@ -350,12 +364,37 @@ def draw_energies(done, path):
     figure.savefig(path, dpi=120)
 
 
+def draw_paper(runs, path):
+    """Validation errors of energies by the epoch; of a constant rate, the later half goes on as a power law."""
+    figure = Figure(figsize=(6.4, 4), layout="constrained")
+    axes = figure.subplots()
+    for title, record in runs.items():
+        found = energy_factor(record["result"]["unit"], "kcal/mol") * np.array(record["learning"]["valid_mae"])
+        epochs = np.arange(1, len(found) + 1)
+        (line,) = axes.loglog(epochs, found, ".-", label=title)
+        if title.endswith("constant"):
+            later = len(epochs) // 2
+            exponent, factor = power_law(epochs[later:], found[later:])
+            ends = np.array([epochs[later], PAPER_EPOCHS])
+            label = f"slope {exponent:.2f}".replace("-", "−")
+            axes.loglog(ends, factor * ends**exponent, ":", color=line.get_color(), label=label)
+    axes.set(xlabel="epochs", ylabel="validation error of energies / (kcal/mol)")
+    axes.xaxis.set_major_formatter("{x:g}")
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 3, 5)))
+    axes.yaxis.set_major_formatter("{x:g}")
+    axes.minorticks_off()
+    axes.grid(alpha=0.3)
+    axes.legend(fontsize=8)
+    figure.savefig(path, dpi=120)
+
+
 def write_page():
     done = records()
+    if runs := paper_runs(done):
+        draw_paper(runs, DOCS / "results" / "paper.png")
     if len(energies_points(done)) > 0:
         draw_energies(done, DOCS / "results" / "energies.png")
-    if (DOCS / "results" / "speed.json").exists():
-        draw_speed(read(DOCS / "results" / "speed.json")["programs"], DOCS / "results" / "speed.png")
+    draw_speed(speeds(), DOCS / "results" / "speed.png")
     if len(learning_points(done)) > 1:
         draw_learning(done, DOCS / "results" / "learning.png")
     if longest := [done[name] for name in ("acac", "acac-40") if name in done]:
