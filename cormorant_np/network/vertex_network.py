@@ -3,7 +3,7 @@
 from cormorant_np.backend import copy_rows, device_of, get_array_module
 from cormorant_np.network.pairs import pair_indices, spread_parts, spread_parts_backward
 from cormorant_np.network.real_form import join, real_matrix, real_matrix_backward, split
-from cormorant_np.so3_vector import block
+from cormorant_np.so3_vector import block, l_of_rows
 
 
 def vertex_network_forward(edges, harmonics, features, matrices, coupling):
@@ -86,11 +86,10 @@ def edge_to_vertex_forward(g, y):
     -------
     (C, B, (L_sh+1)², N_i, 2, N_j) real, real and imaginary part of G
     """
-    xp, num_rows, shape = get_array_module(g), len(g) ** 2, g.shape[3:]
-    g, y = g.reshape(*g.shape[:3], -1), y[:num_rows].reshape(num_rows, g.shape[2], -1)
-    pairs = xp.empty((*g.shape[1:3], num_rows, g.shape[3]), dtype=g.dtype)  # (C, B, rows, 2N²)
-    for l in range(len(g)):
-        copy_rows(pairs[:, :, block(l)], g[l][:, :, None])
+    xp, shape = get_array_module(g), g.shape[3:]
+    y = y[: len(g) ** 2].reshape(len(g) ** 2, g.shape[2], -1)
+    by_molecule = g.reshape(*g.shape[:3], -1).transpose(1, 2, 0, 3)  # (C, B, L_sh+1, 2N²)
+    pairs = xp.take(by_molecule, l_of_rows(y), axis=2)  # (C, B, rows, 2N²)
     pairs *= xp.ascontiguousarray(y.swapaxes(0, 1))
     return pairs.reshape(*pairs.shape[:3], *shape)
 
