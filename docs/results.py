@@ -104,6 +104,8 @@ FRAMES = (50, 100, 200, 500)
 
 UNION_FRAMES = (1000, 2000, 4000, 9000)
 
+OTHER_TRAJECTORY = "{made}/gfn2_ethanol_test.npz"
+
 RATES = {"constant": "--lr 5e-4 --lr-final 5e-4", "cosine": "--lr 1e-3 --lr-final 1e-5"}
 
 LEARNED = {
@@ -154,7 +156,9 @@ EXPERIMENTS = {
     "ethanol-energies": Experiment("ethanol", rmd17("ethanol", f"--force-weight 0 --epochs {EPOCHS}")),
     **{f"ethanol-energies-{n}": Experiment("ethanol, all splits", union_of_ethanol(n)) for n in UNION_FRAMES},
     **{
-        f"paper-{convention}-{rate}": Experiment(f"{convention}, {rate}", paper(convention, rate), epochs=True)
+        f"paper-{convention}-{rate}": Experiment(
+            f"{convention}, {rate}", paper(convention, rate), files={"other": OTHER_TRAJECTORY}, epochs=True
+        )
         for convention in ("supplement", "released")
         for rate in RATES
     },
@@ -241,7 +245,8 @@ def write(name, record):
 
 
 def evaluate(run_dir, path, options):
-    words = ["cormorant_np.evaluate", "--run-dir", str(run_dir), "--data-file", path.format(data=options.data_dir)]
+    path = path.format(data=options.data_dir, made=Path(options.runs) / "made")
+    words = ["cormorant_np.evaluate", "--run-dir", str(run_dir), "--data-file", path]
     return json.loads(call([*words, "--json"], options, stdout=subprocess.PIPE))
 
 

@@ -34,7 +34,7 @@ PAPER_QM9 = {"U0": "0.022 eV", "mu": "0.038 D", "gap": "0.061 eV"}
 
 SPEED_MINUTES = (1, 3, 10)
 
-FORCE_UNITS = {"": "kcal/mol", "force_": "kcal/mol/Å"}
+UNITS = {"": "kcal/mol", "force_": "kcal/mol/Å"}
 
 
 def records():
@@ -54,6 +54,11 @@ def error(value, unit):
 def errors(result):
     """The test errors of a run, of energies and of forces if it has any."""
     return [error(result.get(f"test_{what}mae"), result["unit"]) for what in ("", "force_")]
+
+
+def errors_with_units(result):
+    """The same of a run in kcal/mol, for README."""
+    return [f"{result[f'test_{what}mae']:.3f} {unit}" for what, unit in UNITS.items()]
 
 
 def minutes(record):
@@ -170,14 +175,14 @@ def paper_runs(done):
 
 
 def paper_table(done):
-    """Test errors, the last epoch's errors of the training frames, and those of predicting the mean."""
-    header = ["convention, rate", "epochs", "steps", "energies", "forces", "training", "predicting the mean", "time"]
+    """Errors of the training frames' energies in the last epoch, of test frames, and of another trajectory."""
+    header = ["convention, rate", "epochs", "time", "training", "test: energies", "forces", "other: energies", "forces"]
     rows = []
     for title, record in paper_runs(done).items():
-        result = record["result"]
-        steps = result["epochs"] * -(-result["num_train"] // record["batch_size"])
-        others = [error(mae, result["unit"]) for mae in (record["last_epoch"]["train_mae"], result["baseline_mae"])]
-        rows.append([title, result["epochs"], f"{steps:,}", *errors(result), *others, minutes(record)])
+        result, other = record["result"], record["files"]["other"]
+        training = error(record["last_epoch"]["train_mae"], result["unit"])
+        of_other = [error(other[f"{what}_mae"], other["unit"]) for what in ("energy", "force")]
+        rows.append([title, result["epochs"], minutes(record), training, *errors(result), *of_other])
     return table(header, rows)
 
 
@@ -246,12 +251,17 @@ def readme_table(done):
         endings = [ending for ending in LEARNED if name + ending in done and ending != "-energies"]
         if endings:
             result = done[name + endings[-1]]["result"]
-            shown = [f"{result[f'test_{what}mae']:.3f} {unit}" for what, unit in FORCE_UNITS.items()]
-            rows.append([f"[rMD17](docs/results.md#rmd17) {name}, {result['num_train']} frames", *shown])
+            title = f"[rMD17](docs/results.md#rmd17) {name}, {result['num_train']} frames"
+            rows.append([title, *errors_with_units(result)])
     if "acac-40" in done:
         found = done["acac-40"]["files"]["300 K"]
         shown = [f"{1000 * found[f'{what}_mae']:.1f} {unit}" for what, unit in (("energy", "meV"), ("force", "meV/Å"))]
         rows.append(["[acetylacetone](docs/results.md#acetylacetone) at 300 K, 450 frames of a file", *shown])
+    for record in paper_runs(done).values():
+        result = record["result"]
+        training = f"{result['num_train']:,} frames, energies alone, {result['epochs']} epochs"
+        title = f"[ethanol by GFN2-xTB](docs/results.md#the-papers-protocol), {training}"
+        rows.append([title, *errors_with_units(result)])
     if "qm9-U0-10000" in done:
         shown = f"{1000 * done['qm9-U0-10000']['result']['test_mae']:.0f} meV"
         rows.append(["[QM9](docs/results.md#qm9) U0, 10,000 molecules", shown, "–"])
@@ -343,7 +353,7 @@ def draw_speed(programs, path):
 
 def draw_energies(done, path):
     """Test errors of energies by the number of training frames, with and without forces, and the paper's."""
-    figure = Figure(figsize=(6.4, 4), layout="constrained")
+    figure = Figure(figsize=(8.4, 4), layout="constrained")
     axes = figure.subplots()
     lines = {"with forces": (learning_points(done), "#1f77b4"), "energies alone": (energies_points(done), "#d62728")}
     for label, (points, color) in lines.items():
@@ -355,33 +365,39 @@ def draw_energies(done, path):
             ends = np.array([frames.min(), PAPER_ETHANOL[0]])
             slope = f"slope {exponent:.2f}".replace("-", "−")
             axes.loglog(ends, factor * ends**exponent, color=color, linewidth=1, linestyle=":", label=slope)
-    axes.loglog(*PAPER_ETHANOL, "k*", markersize=10, label="paper, MD17, energies alone")
+    for record in paper_runs(done).values():
+        result = record["result"]
+        label = f"energies alone, GFN2-xTB, {result['epochs']} epochs"
+        axes.loglog(result["num_train"], result["test_mae"], "s", color=lines["energies alone"][1], label=label)
+    axes.loglog(*PAPER_ETHANOL, "k*", markersize=10, label="paper, MD17, energies alone, 512 epochs")
     axes.set(xlabel="training frames", ylabel="test error of energies / (kcal/mol)")
     axes.xaxis.set_major_formatter("{x:,g}")
     axes.yaxis.set_major_formatter("{x:g}")
     axes.grid(alpha=0.3)
-    axes.legend()
+    figure.legend(loc="outside right upper", fontsize=9)
     figure.savefig(path, dpi=120)
 
 
 def draw_paper(runs, path):
-    """Validation errors of energies by the epoch; of a constant rate, the later half goes on as a power law."""
+    """Validation and training errors by the epoch; at a constant rate, with the power law of the later half."""
     figure = Figure(figsize=(6.4, 4), layout="constrained")
     axes = figure.subplots()
     for title, record in runs.items():
-        found = energy_factor(record["result"]["unit"], "kcal/mol") * np.array(record["learning"]["valid_mae"])
-        epochs = np.arange(1, len(found) + 1)
-        (line,) = axes.loglog(epochs, found, ".-", label=title)
+        kcal = energy_factor(record["result"]["unit"], "kcal/mol")
+        valid, train = (kcal * np.array(record["learning"][f"{part}_mae"]) for part in ("valid", "train"))
+        epochs = np.arange(1, len(valid) + 1)
+        (line,) = axes.loglog(epochs, valid, ".-", label=f"{title}: validation")
+        axes.loglog(epochs, train, "--", color=line.get_color(), linewidth=1, label="training")
         if title.endswith("constant"):
             later = len(epochs) // 2
-            exponent, factor = power_law(epochs[later:], found[later:])
+            exponent, factor = power_law(epochs[later:], valid[later:])
             ends = np.array([epochs[later], PAPER_EPOCHS])
             label = f"slope {exponent:.2f}".replace("-", "−")
             axes.loglog(ends, factor * ends**exponent, ":", color=line.get_color(), label=label)
-    axes.set(xlabel="epochs", ylabel="validation error of energies / (kcal/mol)")
-    axes.xaxis.set_major_formatter("{x:g}")
-    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 3, 5)))
-    axes.yaxis.set_major_formatter("{x:g}")
+    axes.set(xlabel="epochs", ylabel="error of energies / (kcal/mol)")
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_locator(LogLocator(subs=(1, 2, 3, 5)))
+        axis.set_major_formatter("{x:g}")
     axes.minorticks_off()
     axes.grid(alpha=0.3)
     axes.legend(fontsize=8)
