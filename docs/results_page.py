@@ -297,6 +297,12 @@ def with_tables(text, done):
     return text
 
 
+def draw_power_law(axes, x, y, ends, **style):
+    """The power law through points, drawn from one of `ends` to the other, with its exponent in the legend."""
+    exponent, factor = power_law(x, y)
+    axes.loglog(ends, factor * ends**exponent, linewidth=1, label=f"slope {exponent:.2f}".replace("-", "−"), **style)
+
+
 def draw_learning(done, path):
     """Test errors by the number of training frames, with power laws."""
     points = learning_points(done)
@@ -305,10 +311,8 @@ def draw_learning(done, path):
     panels = {"test_mae": "energies / (kcal/mol)", "test_force_mae": "forces / (kcal/mol/Å)"}
     for axes, (key, label) in zip(figure.subplots(1, 2), panels.items(), strict=True):
         found = np.array([record["result"][key] for _, record in points])
-        exponent, factor = power_law(frames, found)
         axes.loglog(frames, found, "o", color="#1f77b4")
-        label_of_line = f"slope {exponent:.2f}".replace("-", "−")
-        axes.loglog(frames, factor * frames**exponent, color="grey", linewidth=1, label=label_of_line)
+        draw_power_law(axes, frames, found, frames, color="grey")
         axes.set(xlabel="training frames", ylabel=f"test error of {label}")
         axes.set_xticks(frames, frames)
         axes.yaxis.set_major_locator(LogLocator(subs=(1, 1.5, 2, 3, 5, 7)))
@@ -361,15 +365,14 @@ def draw_energies(done, path):
         found = np.array([record["result"]["test_mae"] for _, record in points])
         axes.loglog(frames, found, "o", color=color, label=label)
         if len(points) > 1:
-            exponent, factor = power_law(frames, found)
             ends = np.array([frames.min(), PAPER_ETHANOL[0]])
-            slope = f"slope {exponent:.2f}".replace("-", "−")
-            axes.loglog(ends, factor * ends**exponent, color=color, linewidth=1, linestyle=":", label=slope)
+            draw_power_law(axes, frames, found, ends, color=color, linestyle=":")
     for record in paper_runs(done).values():
         result = record["result"]
         label = f"energies alone, GFN2-xTB, {result['epochs']} epochs"
         axes.loglog(result["num_train"], result["test_mae"], "s", color=lines["energies alone"][1], label=label)
-    axes.loglog(*PAPER_ETHANOL, "k*", markersize=10, label="paper, MD17, energies alone, 512 epochs")
+    label = f"paper, MD17, energies alone, {PAPER_EPOCHS} epochs"
+    axes.loglog(*PAPER_ETHANOL, "k*", markersize=10, label=label)
     axes.set(xlabel="training frames", ylabel="test error of energies / (kcal/mol)")
     axes.xaxis.set_major_formatter("{x:,g}")
     axes.yaxis.set_major_formatter("{x:g}")
@@ -390,10 +393,8 @@ def draw_paper(runs, path):
         axes.loglog(epochs, train, "--", color=line.get_color(), linewidth=1, label="training")
         if title.endswith("constant"):
             later = len(epochs) // 2
-            exponent, factor = power_law(epochs[later:], valid[later:])
             ends = np.array([epochs[later], PAPER_EPOCHS])
-            label = f"slope {exponent:.2f}".replace("-", "−")
-            axes.loglog(ends, factor * ends**exponent, ":", color=line.get_color(), label=label)
+            draw_power_law(axes, epochs[later:], valid[later:], ends, color=line.get_color(), linestyle=":")
     axes.set(xlabel="epochs", ylabel="error of energies / (kcal/mol)")
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_locator(LogLocator(subs=(1, 2, 3, 5)))
