@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import os
+import secrets
 import shutil
 import stat
 from pathlib import Path
@@ -50,6 +51,22 @@ def replace_file(path, content, keep=None):
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def written_whole(path):
+    """The name of a new file beside `path`, made by what is inside, which then becomes `path`, or is removed.
+
+    Every call has a name of its own, so that two programs can make the same file at the same time.
+    """
+    path = Path(path)
+    part = path.parent / LEFTOVERS.replace("*", secrets.token_hex(8))
+    try:
+        yield part
+        os.replace(part, path)
+    finally:
+        with contextlib.suppress(OSError):
+            part.unlink(missing_ok=True)
 
 
 def _is_replaceable(path):

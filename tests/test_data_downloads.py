@@ -12,6 +12,7 @@ import pytest
 
 from cormorant_np.data import downloads, load, md17, rmd17
 from cormorant_np.errors import UserError
+from cormorant_np.files import LEFTOVERS
 
 
 class Handler(SimpleHTTPRequestHandler):
@@ -128,7 +129,7 @@ def test_rmd17_takes_one_molecule_and_the_split_out_of_the_archive(site, tmp_pat
     with pytest.raises(UserError, match=r"does not contain rmd17/npz_data/rmd17_uracil\.npz"):
         load("rmd17", "uracil", tmp_path / "cache")
     assert len(requests) == 1
-    assert not list(tmp_path.rglob("escaped.npz")) and not list(tmp_path.rglob("*.part"))
+    assert not list(tmp_path.rglob("escaped.npz")) and not list(tmp_path.rglob(LEFTOVERS))
 
 
 def test_rmd17_archive_with_another_checksum(site, tmp_path):

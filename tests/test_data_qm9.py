@@ -17,6 +17,7 @@ from cormorant_np.data import describe_targets, load, make_qm9_sample, qm9, qm9_
 from cormorant_np.data.downloads import data_directory
 from cormorant_np.data.qm9_sources import COLUMNS, find_qm9pack, read_figshare, read_original, read_qm9pack
 from cormorant_np.errors import UserError
+from cormorant_np.files import LEFTOVERS
 
 needs_qm9pack = pytest.mark.skipif(not find_qm9pack(), reason="qm9pack is not installed: pip install --no-deps qm9pack")
 DEAD_SITE = "http://127.0.0.1:9"
@@ -164,6 +165,21 @@ def test_a_damaged_cache_is_made_again(figshare, tmp_path, capsys, damage):
     again = load("qm9", data_dir=tmp_path)
     assert "is damaged, or from another version" in capsys.readouterr().out
     assert (again.energies == data.energies).all() and cache.read_bytes() == whole
+
+
+def test_two_programs_make_the_cache_at_the_same_time(figshare, tmp_path, monkeypatch):
+    table = qm9.make_table(read_figshare(figshare / "3195389", figshare / "3195404"))
+    cache, savez = tmp_path / "qm9_cache.npz", np.savez
+
+    def savez_of_the_slower(file, **arrays):
+        monkeypatch.setattr(qm9.np, "savez", savez)
+        qm9._write_cache(cache, table)
+        savez(file, **arrays)
+
+    monkeypatch.setattr(qm9.np, "savez", savez_of_the_slower)
+    qm9._write_cache(cache, table)
+    assert not list(tmp_path.glob(LEFTOVERS))
+    assert (qm9._read_cache(cache).positions == table.positions).all()
 
 
 def test_too_few_molecules_write_no_cache(figshare, tmp_path, monkeypatch):

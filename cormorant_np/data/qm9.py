@@ -1,6 +1,5 @@
 """QM9: 130831 small organic molecules at their equilibrium geometries, with twelve properties each."""
 
-import os
 import zipfile
 import zlib
 from pathlib import Path
@@ -13,6 +12,7 @@ from cormorant_np.data.dataset import Dataset
 from cormorant_np.data.downloads import data_directory
 from cormorant_np.data.qm9_sources import COLUMNS, read_molecules
 from cormorant_np.errors import UserError
+from cormorant_np.files import written_whole
 
 NUM_MOLECULES = 130_831
 NUM_TRAIN, NUM_VALID = 100_000, 17_748
@@ -187,12 +187,10 @@ def _read_cache(path):
 
 
 def _write_cache(path, table):
-    part = path.with_suffix(".part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with open(part, "wb") as file:
+        with written_whole(path) as part, open(part, "wb") as file:
             np.savez(file, **table._asdict())
-        os.replace(part, path)
     except OSError as error:
         raise UserError(f"{path} cannot be written ({error.strerror}): give another folder as --data-dir.") from error
 

@@ -1,6 +1,5 @@
 """rMD17: frames of MD17 with energies and forces computed again, to tighter convergence."""
 
-import os
 import shutil
 import tarfile
 
@@ -9,6 +8,7 @@ import numpy as np
 from cormorant_np.data.downloads import data_directory, download
 from cormorant_np.data.reading import read_npz
 from cormorant_np.errors import UserError
+from cormorant_np.files import written_whole
 
 ARCHIVE = "rmd17.tar.bz2"
 ARCHIVE_URL = "https://ndownloader.figshare.com/files/23950376"
@@ -120,7 +120,5 @@ def _download(directory, path):
 
 def _extract(tar, member, path):
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(".part")
-    with tar.extractfile(member) as source, open(part, "wb") as copy:
+    with written_whole(path) as part, tar.extractfile(member) as source, open(part, "wb") as copy:
         shutil.copyfileobj(source, copy)
-    os.replace(part, path)
