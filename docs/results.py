@@ -106,6 +106,9 @@ UNION_FRAMES = (1000, 2000, 4000, 9000)
 
 OTHER_TRAJECTORY = "{made}/gfn2_ethanol_test.npz"
 
+MADE = {"union": "ethanol_union", "gfn2": "gfn2_ethanol"}
+"""How the files of each kind that docs/frames.py makes begin."""
+
 RATES = {"constant": "--lr 5e-4 --lr-final 5e-4", "cosine": "--lr 1e-3 --lr-final 1e-5"}
 
 LEARNED = {
@@ -187,12 +190,17 @@ EXPERIMENTS = {
 }
 
 
-def command(name, data, runs):
+def filled(text, options):
+    """A text of an experiment, with the folders that {data} and {made} stand for."""
+    return text.format(data=options.data_dir, made=Path(options.runs) / "made")
+
+
+def command(name, options):
     """The words after python -m of the training; it goes on with a run that has begun."""
-    run_dir = Path(runs) / name
+    run_dir = Path(options.runs) / name
     if (run_dir / "config.json").exists():
         return ["cormorant_np.train", "--run-dir", str(run_dir), "--resume"]
-    words = [word.format(data=data, made=Path(runs) / "made") for word in EXPERIMENTS[name].options.split()]
+    words = [filled(word, options) for word in EXPERIMENTS[name].options.split()]
     return ["cormorant_np.train", *words, "--run-dir", str(run_dir)]
 
 
@@ -211,7 +219,7 @@ def run(name, options):
     experiment, run_dir = EXPERIMENTS[name], Path(options.runs) / name
     make_files(experiment, options)
     if not (run_dir / "result.json").exists():
-        call(command(name, options.data_dir, options.runs), options)
+        call(command(name, options), options)
     files = {what: evaluate(run_dir, path, options) for what, path in experiment.files.items()}
     curves = {what: curve(run_dir, path, options) for what, path in experiment.curves.items()}
     config, log = read(run_dir / "config.json"), read_log(run_dir / "log.jsonl")
@@ -231,12 +239,14 @@ def run(name, options):
 
 
 def make_files(experiment, options):
-    """The files that the experiment wants of docs/frames.py, if they are not there."""
-    folder = Path(options.runs) / "made"
-    for what, file in {"union": "ethanol_union_train.npz", "gfn2": "gfn2_ethanol.npz"}.items():
-        if f"{{made}}/{file}" in experiment.options and not (folder / file).exists():
-            words = [str(DOCS / "frames.py"), what, "--data-dir", options.data_dir, "--out", str(folder)]
-            subprocess.run([sys.executable, *words], check=True, env=os.environ | {"PYTHONPATH": str(DOCS.parent)})
+    """Make the files that the experiment wants of docs/frames.py, if one is not there."""
+    texts = " ".join([experiment.options, *experiment.files.values()])
+    for what, beginning in MADE.items():
+        wanted = [filled(text, options) for text in re.findall(rf"{{made}}/{beginning}\w*\.npz", texts)]
+        if not all(Path(path).exists() for path in wanted):
+            words = [what, "--data-dir", options.data_dir, "--out", str(Path(options.runs) / "made")]
+            environment = os.environ | {"PYTHONPATH": str(DOCS.parent)}
+            subprocess.run([sys.executable, str(DOCS / "frames.py"), *words], check=True, env=environment)
 
 
 def write(name, record):
@@ -246,14 +256,13 @@ def write(name, record):
 
 
 def evaluate(run_dir, path, options):
-    path = path.format(data=options.data_dir, made=Path(options.runs) / "made")
-    words = ["cormorant_np.evaluate", "--run-dir", str(run_dir), "--data-file", path]
+    words = ["cormorant_np.evaluate", "--run-dir", str(run_dir), "--data-file", filled(path, options)]
     return json.loads(call([*words, "--json"], options, stdout=subprocess.PIPE))
 
 
 def curve(run_dir, path, options):
     """Energies (eV) of a file's molecules in its order, as they are there and as predicted."""
-    path, out = path.format(data=options.data_dir), run_dir / f"{Path(path).stem}.json"
+    path, out = filled(path, options), run_dir / f"{Path(path).stem}.json"
     call(["cormorant_np.predict", path, "--run-dir", str(run_dir), "--out", str(out)], options)
     dataset = load_file(path)
     angles = re.findall(r"dihedral_angle=(\S+)", Path(path).read_text(encoding="utf-8"))
