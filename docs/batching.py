@@ -17,7 +17,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from cormorant_np import data
-from cormorant_np.data.batches import bucketed_batches
+from cormorant_np.data.batches import draw_batches
 from cormorant_np.data.qm9 import load_qm9_sample
 from cormorant_np.train import main as train
 from cormorant_np.training.run_directory import read_log
@@ -31,7 +31,7 @@ WINDOWS = {"one size": None, "windows of 8 batches": 8, "random": 1}
 
 def measure(window, seed):
     """Errors (eV) of each epoch, and the test error, of one training."""
-    data.bucketed_batches = partial(bucketed_batches, window=window)
+    data.draw_batches = partial(draw_batches, window=window)
     with tempfile.TemporaryDirectory() as run_dir:
         if train([*OPTIONS.split(), "--seed", str(seed), "--run-dir", run_dir]):
             sys.exit("The training has not come to its end.")
@@ -48,7 +48,7 @@ def measure(window, seed):
 def padding(window):
     """The share of padding with the sizes of the sample."""
     sizes = (load_qm9_sample("U0").charges > 0).sum(axis=1)
-    return data.padding_share(sizes, bucketed_batches(sizes, 25, np.random.default_rng(0), window))
+    return data.padding_share(sizes, draw_batches(sizes, 25, np.random.default_rng(0), window))
 
 
 def read():

@@ -92,7 +92,7 @@ print("atoms:", sizes[small_and_large].tolist(), " energies:", together.round(6)
 rng = np.random.default_rng(0)
 order = rng.permutation(len(sizes))
 plain = [order[start : start + 25] for start in range(0, len(order), 25)]
-bucketed = data.bucketed_batches(sizes, 25, rng, window=None)
+bucketed = data.draw_batches(sizes, 25, rng, window=None)
 rows = []
 for name, batches in [("as they come", plain), ("sorted by size", bucketed)]:
     padded = sum(sizes[b].max() - sizes[k] for b in batches for k in b)

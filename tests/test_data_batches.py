@@ -2,13 +2,13 @@
 
 import numpy as np
 
-from cormorant_np.data import bucketed_batches, padding_share
+from cormorant_np.data import draw_batches, padding_share
 
 NUM_ATOMS = np.random.default_rng(7).integers(3, 30, size=1010)
 
 
 def batches(seed, num_atoms=NUM_ATOMS, window=None):
-    return bucketed_batches(num_atoms, 25, np.random.default_rng(seed), window)
+    return draw_batches(num_atoms, 25, np.random.default_rng(seed), window)
 
 
 def test_every_molecule_is_in_exactly_one_batch():
@@ -56,5 +56,5 @@ def test_equal_sizes_give_pieces_of_a_plain_permutation():
 
 def test_without_a_window_batches_are_random():
     """Batches of one size learned worse (docs/results.md)."""
-    default = bucketed_batches(NUM_ATOMS, 25, np.random.default_rng(0))
+    default = draw_batches(NUM_ATOMS, 25, np.random.default_rng(0))
     assert all((a == b).all() for a, b in zip(default, batches(0, window=1), strict=True))

@@ -19,9 +19,7 @@ def test_new_edges_are_masked_mixtures_of_old_edges_dots_and_radial_functions(l_
     num_edge_l = 0 if l_edge is None else l_edge + 1
     edges, radial = random_complex(rng, num_edge_l, C, B, P), random_complex(rng, K, B, P)
     features, mask = random_complex(rng, (l_features + 1) ** 2, C, B, N), rng.uniform(0, 1, (C, B, P))
-    columns = [
-        C * ((l < num_edge_l) + (l_features + 1) * (l <= l_features)) + K for l in range(l_new + 1)
-    ]
+    columns = [C * ((l < num_edge_l) + (l_features + 1) * (l <= l_features)) + K for l in range(l_new + 1)]
     weights = [random_complex(rng, C, n) for n in columns]
     new_edges, _ = edge_network_forward(edges, features, radial, mask, *arranged(weights, num_edge_l, l_features))
 

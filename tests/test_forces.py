@@ -147,8 +147,7 @@ def test_without_a_weight_only_the_energies_count(rng):
     vector, batch, targets = problem_of(config, rng)
     with parallel.workers(1) as pool:
         results = [
-            parallel.loss_and_gradient(vector, batch, t, config, pool)
-            for t in (targets, targets._replace(forces=None))
+            parallel.loss_and_gradient(vector, batch, t, config, pool) for t in (targets, targets._replace(forces=None))
         ]
     np.testing.assert_array_equal(results[0][1], results[1][1])
     assert results[0][3] is None

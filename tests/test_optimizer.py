@@ -70,5 +70,3 @@ def test_a_complex_number_is_led_to_its_target(rng):
         z = unflatten(vector, kinds)["z"]
         vector, state = amsgrad_step(vector, flatten({"z": 2 * (z - target)}), state, lr=1e-2)
     np.testing.assert_allclose(unflatten(vector, kinds)["z"], target, atol=1e-3)
-
-

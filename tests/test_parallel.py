@@ -27,9 +27,7 @@ def problem(rng):
 
 
 @pytest.mark.parametrize("number, chunk_size", [(1, 1), (1, 100), (1, 10**6), (2, 100), (3, 200)])
-def test_shares_and_chunks_give_the_loss_and_gradient_of_the_whole_batch(
-    problem, number, chunk_size, monkeypatch
-):
+def test_shares_and_chunks_give_the_loss_and_gradient_of_the_whole_batch(problem, number, chunk_size, monkeypatch):
     params, batch, targets, config = problem
     monkeypatch.setitem(parallel.CHUNK_SIZE, "cpu", chunk_size)
     energy, cache = model.forward(params, batch, config)

@@ -30,9 +30,7 @@ def finished(tmp_path_factory):
 
 
 @pytest.mark.parametrize("num_steps", [1, 3, 5])
-def test_an_interrupted_and_resumed_run_ends_bit_for_bit_like_the_whole_one(
-    finished, tmp_path, monkeypatch, num_steps
-):
+def test_an_interrupted_and_resumed_run_ends_bit_for_bit_like_the_whole_one(finished, tmp_path, monkeypatch, num_steps):
     with monkeypatch.context() as context:
         press_ctrl_c_after(context, num_steps)
         assert not train(TINY, tmp_path)

@@ -1,7 +1,7 @@
 """Data: MD17, rMD17, QM9, the bundled samples, xyz files, and batches."""
 
 from cormorant_np.data.batch import Batch, make_batch, take
-from cormorant_np.data.batches import bucketed_batches, padding_share
+from cormorant_np.data.batches import draw_batches, padding_share
 from cormorant_np.data.dataset import Dataset, join, split
 from cormorant_np.data.frames import read_frames
 from cormorant_np.data.loading import load
@@ -14,8 +14,8 @@ __all__ = [
     "Batch",
     "Dataset",
     "Frame",
-    "bucketed_batches",
     "describe_targets",
+    "draw_batches",
     "fit_references",
     "join",
     "load",

@@ -3,7 +3,7 @@
 import numpy as np
 
 
-def bucketed_batches(num_atoms, batch_size, rng, window=1):
+def draw_batches(num_atoms, batch_size, rng, window=1):
     """Batches in random order, of molecules that are drawn at random or have similar numbers of atoms.
 
     The molecules are shuffled and then, window by window, sorted by size with a stable sort, which leaves those of one
@@ -38,7 +38,7 @@ def padding_share(num_atoms, batches):
     Parameters
     ----------
     num_atoms : (n,) integers
-    batches : list of index arrays, as from `bucketed_batches`
+    batches : list of index arrays, as from `draw_batches`
 
     Returns
     -------

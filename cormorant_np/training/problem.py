@@ -206,4 +206,4 @@ def epoch_batches(problem, settings, epoch):
     """Index arrays of the mini-batches of an epoch, which depend on nothing but seed and epoch."""
     rng = np.random.default_rng([settings.seed, epoch])
     train = problem.splits["train"]
-    return [train[batch] for batch in data.bucketed_batches(problem.num_atoms[train], settings.batch_size, rng)]
+    return [train[batch] for batch in data.draw_batches(problem.num_atoms[train], settings.batch_size, rng)]
