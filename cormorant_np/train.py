@@ -71,6 +71,8 @@ def check_options(given, dataset):
     """A `UserError` that names an option which the data make meaningless."""
     if "target" in given and not dataset.startswith("qm9"):
         raise UserError(f"--target is for QM9, but the data are --dataset {dataset}: leave it out.")
+    if "rmd17_split" in given and (dataset != "rmd17" or "data_file" in given):
+        raise UserError("--rmd17-split is for --dataset rmd17 without a file of your own: leave it out.")
     if "molecule" in given and (dataset.startswith("qm9") or dataset == "file" or "data_file" in given):
         data = "a file of your own" if "data_file" in given else f"--dataset {dataset}"
         raise UserError(f"--molecule is for MD17 and rMD17, but the data are {data}: leave it out.")

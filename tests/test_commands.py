@@ -84,6 +84,7 @@ def test_without_network_one_sentence_says_what_to_do(tmp_path):
         (["train", "--gain", "-1"], ["--gain", "-1"]),
         (["train", "--num-train", "100000"], ["5000"]),
         (["train", "--dataset", "md17", "--molecule", "water"], ["water", "ethanol"]),
+        (["train", "--dataset", "md17", "--rmd17-split", "2"], ["--rmd17-split"]),
         (["train", "--data-file", "nowhere.npz"], ["nowhere.npz"]),
         (["train", "--resume", "--run-dir", "nowhere"], ["nowhere"]),
         (["evaluate", "--run-dir", "nowhere"], ["nowhere"]),

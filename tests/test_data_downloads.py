@@ -106,8 +106,8 @@ def rmd17_archive(folder):
     np.savez(npz, **arrays)
     members = {
         "rmd17/npz_data/rmd17_ethanol.npz": npz.getvalue(),
-        "rmd17/splits/index_train_01.csv": b"4\n0\n2\n",
-        "rmd17/splits/index_test_01.csv": b"1\n3\n",
+        **{f"rmd17/splits/index_train_0{k}.csv": b"%d\n0\n2\n" % (5 - k) for k in range(1, 6)},
+        **{f"rmd17/splits/index_test_0{k}.csv": b"1\n3\n" for k in range(1, 6)},
         "../../escaped.npz": npz.getvalue(),
     }
     with tarfile.open(folder / "23950376", "w:bz2") as tar:
@@ -124,7 +124,8 @@ def test_rmd17_takes_one_molecule_and_the_split_out_of_the_archive(site, tmp_pat
     data = load("rmd17", "ethanol", tmp_path / "cache")
     assert data.splits["train"].tolist() == [4, 0, 2] and data.splits["test"].tolist() == [1, 3]
     assert data.energies.tolist() == [0, 1, 2, 3, 4] and data.forces is None
-    load("rmd17", "ethanol", tmp_path / "cache")
+    second = load("rmd17", "ethanol", tmp_path / "cache", rmd17_split=2)
+    assert second.splits["train"].tolist() == [3, 0, 2]
     assert len(requests) == 1
     with pytest.raises(UserError, match=r"does not contain rmd17/npz_data/rmd17_uracil\.npz"):
         load("rmd17", "uracil", tmp_path / "cache")
@@ -137,6 +138,16 @@ def test_rmd17_archive_with_another_checksum(site, tmp_path):
     with pytest.raises(UserError, match=r"rmd17\.tar\.bz2 is damaged.*was deleted"):
         load("rmd17", "ethanol", tmp_path / "cache")
     assert list((tmp_path / "cache").iterdir()) == []
+
+
+def test_rmd17_without_a_split(site, tmp_path, monkeypatch):
+    monkeypatch.setattr(rmd17, "ARCHIVE_HASH", rmd17_archive(site[0]))
+    load("rmd17", "ethanol", tmp_path)
+    for path in (tmp_path / "splits").iterdir():
+        path.unlink()
+    assert load("rmd17", "ethanol", tmp_path).splits == {}
+    with pytest.raises(UserError, match=r"index_train_01\.csv does not exist: take it out of rmd17\.tar\.bz2"):
+        load("rmd17", "ethanol", tmp_path, rmd17_split=1)
 
 
 @pytest.mark.parametrize("contents, said", [("1\n9\n", "outside 0 to 4"), ("a\nb\n", "not a list of frame numbers")])

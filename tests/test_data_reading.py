@@ -187,6 +187,13 @@ def test_original_rmd17_pair():
 
 
 @needs_files
+def test_another_split_of_rmd17():
+    data = load("rmd17", "ethanol", FILES / "rmd17", rmd17_split=3)
+    with np.load(FILES / "rmd17/rmd17_ethanol_train_03.npz") as train:
+        assert (data.energies[data.splits["train"]] == train["energies"]).all()
+
+
+@needs_files
 def test_benzene_drifts_and_is_centred():
     data = load("rmd17", "benzene", FILES / "rmd17")
     with np.load(FILES / "rmd17/rmd17_benzene_train_01.npz") as train:

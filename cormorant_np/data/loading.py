@@ -22,6 +22,7 @@ def load(
     energy_unit=None,
     energy_key=None,
     forces_key=None,
+    rmd17_split=None,
 ):
     """Load a data set.
 
@@ -41,6 +42,8 @@ def load(
         Which of QM9's twelve targets, see `qm9.TARGETS`; the other data sets have only energies.
     energy_unit, energy_key, forces_key : str or None
         For `data_file` alone: the unit of its energies, and the names of energies and forces in it.
+    rmd17_split : int or None
+        Which of rMD17's five official splits, see `rmd17.load_rmd17`.
 
     Returns
     -------
@@ -65,7 +68,7 @@ def load(
     if name == "md17":
         return load_md17(molecule, data_dir)
     if name == "rmd17":
-        return load_rmd17(molecule, data_dir)
+        return load_rmd17(molecule, data_dir, rmd17_split)
     if molecule != "ethanol":
         raise UserError(f"The sample has only ethanol, not '{molecule}': use --dataset md17, or your own file.")
     return read_npz(SAMPLE, "sample ethanol")

@@ -26,17 +26,18 @@ MOLECULES = (
     "uracil",
 )
 PARTS = ("train", "test")
+SPLITS = range(1, 6)
 THEORY = "DFT, PBE/def2-SVP"
 
 
-def load_rmd17(molecule, data_dir=None):
-    """One molecule of rMD17 with the first of its five official splits: 1000 frames to train and 1000 to test.
+def load_rmd17(molecule, data_dir=None, split=None):
+    """One molecule of rMD17 with one of its five official splits: 1000 frames to train and 1000 to test.
 
     Christensen and von Lilienfeld, Machine Learning: Science and Technology 1, 045018 (2020),
-    https://doi.org/10.1088/2632-2153/abba6f. The data directory is searched for
+    https://doi.org/10.1088/2632-2153/abba6f. The data directory is searched for (here for the first split, 01)
 
     1. `rmd17_<molecule>.npz`, all 100,000 frames, with the split in `splits/index_train_01.csv` and
-       `splits/index_test_01.csv` if these are there;
+       `splits/index_test_01.csv`;
     2. the pair `rmd17_<molecule>_train_01.npz` and `rmd17_<molecule>_test_01.npz`, the frames of the split alone;
     3. the archive `rmd17.tar.bz2` (1.07 GB), which is downloaded if it is missing, and from which the files of 1 are
        taken. It is the newest version on figshare (number 3, file 23950376); the copy on Materials Cloud has the
@@ -46,6 +47,7 @@ def load_rmd17(molecule, data_dir=None):
     ----------
     molecule : str, one of `MOLECULES`
     data_dir : path, default as in `data_directory`
+    split : int, 1 to 5, or None for the first, or for no split where 1 is there without it
 
     Returns
     -------
@@ -54,19 +56,20 @@ def load_rmd17(molecule, data_dir=None):
     Raises
     ------
     UserError
-        If the molecule is unknown, or its files are missing and cannot be downloaded, or are damaged.
+        If the molecule is unknown, or its files are missing and cannot be downloaded, or are damaged, or the wanted
+        split is not among them.
     """
     if molecule not in MOLECULES:
         raise UserError(f"rMD17 has no molecule '{molecule}': choose one of {', '.join(MOLECULES)}.")
     directory = data_directory(data_dir)
     path = directory / f"rmd17_{molecule}.npz"
-    pair = [directory / f"rmd17_{molecule}_{part}_01.npz" for part in PARTS]
+    pair = [directory / f"rmd17_{molecule}_{part}_0{split or 1}.npz" for part in PARTS]
     if not path.exists() and all(file.exists() for file in pair):
         return _read_pair(pair, molecule)
     if not path.exists():
         _download(directory, path)
     dataset = read_npz(path, f"rmd17 {molecule}", THEORY, energy_unit="kcal/mol")
-    return dataset._replace(splits=_read_splits(directory, len(dataset.energies)))
+    return dataset._replace(splits=_read_splits(directory, split, len(dataset.energies)))
 
 
 def _read_pair(pair, molecule):
@@ -82,13 +85,16 @@ def _read_pair(pair, molecule):
     return train._replace(**join, splits=splits)
 
 
-def _split_file(directory, part):
-    return directory / "splits" / f"index_{part}_01.csv"
+def _split_files(directory, number):
+    return {part: directory / "splits" / f"index_{part}_0{number}.csv" for part in PARTS}
 
 
-def _read_splits(directory, num_frames):
-    files = {part: _split_file(directory, part) for part in PARTS}
-    if not all(path.exists() for path in files.values()):
+def _read_splits(directory, split, num_frames):
+    files = _split_files(directory, split or 1)
+    missing = [path for path in files.values() if not path.exists()]
+    if missing and split is not None:
+        raise UserError(f"{missing[0]} does not exist: take it out of {ARCHIVE}, or leave out --rmd17-split.")
+    if missing:
         return {}
     return {part: _read_indices(path, num_frames) for part, path in files.items()}
 
@@ -107,7 +113,8 @@ def _download(directory, path):
     archive = directory / ARCHIVE
     download(ARCHIVE_URL, archive, ARCHIVE_HASH)
     targets = {f"rmd17/npz_data/{path.name}": path}
-    targets |= {f"rmd17/splits/{file.name}": file for file in (_split_file(directory, part) for part in PARTS)}
+    for number in SPLITS:
+        targets |= {f"rmd17/splits/{file.name}": file for file in _split_files(directory, number).values()}
     print(f"Taking {path.name} out of {archive}: this takes a few minutes.")
     with tarfile.open(archive) as tar:
         for member in tar:

@@ -134,7 +134,7 @@ def load_data(settings):
     """
     keys = settings.energy_unit, settings.energy_key, settings.forces_key
     names = settings.dataset, settings.molecule, settings.data_dir, settings.data_file, settings.target
-    dataset = data.load(*names, *keys)
+    dataset = data.load(*names, *keys, settings.rmd17_split)
     wanted = {part: getattr(settings, f"num_{part}") for part in ("train", "valid", "test")}
     files = {part: getattr(settings, f"{part}_file") for part in ("valid", "test")}
     others = {part: data.load_file(path, *keys) for part, path in files.items() if path is not None}

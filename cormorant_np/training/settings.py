@@ -8,6 +8,7 @@ from pathlib import Path
 from cormorant_np import config as of_network
 from cormorant_np.config import CONVENTIONS, Config, check_whole_numbers
 from cormorant_np.data.elements import species_of
+from cormorant_np.data.rmd17 import SPLITS
 from cormorant_np.data.units import ENERGIES_IN_EV
 from cormorant_np.errors import UserError
 
@@ -51,6 +52,7 @@ DEFAULTS = {
 
 
 LIMITS = of_network.LIMITS | {
+    "rmd17_split": (min(SPLITS), max(SPLITS)),
     "num_train": (1, 10**9),
     "num_valid": (0, 10**9),
     "num_test": (1, 10**9),
@@ -85,6 +87,7 @@ class Settings:
 
     dataset : the data; default sample, which needs no download
     molecule : of MD17 or rMD17; default ethanol
+    rmd17_split : which of rMD17's five official splits, 1 to 5; default 1
     target : QM9's target, default U0; --target help lists all of them
     data_dir : where data files are, or go; default CORMORANT_NP_DATA, else the user's cache directory
     data_file : a file of your own, see docs/data.md; implies --dataset file
@@ -120,6 +123,7 @@ class Settings:
 
     dataset: str = "sample"
     molecule: str = "ethanol"
+    rmd17_split: int | None = None
     target: str = "U0"
     data_dir: str | None = None
     data_file: str | None = None
