@@ -21,9 +21,8 @@ def get_array_module(x):
     """The module, `numpy` or `cupy`, that the array x belongs to."""
     if isinstance(x, HOST_TYPES):
         return np
-    import cupy
-
-    return cupy.get_array_module(x)
+    cupy = sys.modules.get("cupy")
+    return np if cupy is None else cupy.get_array_module(x)
 
 
 def to_host(x):

@@ -156,7 +156,8 @@ def format_report(result):
         "",
         f"  {'reflection':<20}{parity['energy']:.1e}",
         "  No limit: the network is covariant under rotations, not under reflections. It keeps all products, also",
-        "  those with odd ℓ1 + ℓ2 - ℓ; a molecule and its mirror image differ, unless a rotation makes them one.",
+        "  those with odd ℓ1 + ℓ2 - ℓ, from the second layer on; a molecule and its mirror image then differ, unless",
+        "  a rotation makes them one.",
         f"  F(-r) against (-1)^ℓ F(r), by layer: {by_layer}",
         "",
     ]

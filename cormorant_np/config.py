@@ -131,6 +131,15 @@ class Config:
                 raise UserError(f"{name} must be a positive number, not {getattr(self, name)}.")
         if not 0 <= self.negative_slope <= 1:
             raise UserError(f"negative_slope must be from 0 to 1, not {self.negative_slope}.")
+        for name in ("charge_scale", "gain", "cutoff", "width", "negative_slope"):
+            object.__setattr__(self, name, float(getattr(self, name)))
+        for s, (l_max, l_max_sh) in enumerate(zip(self.l_max, self.l_max_sh, strict=True)):
+            l_in = self.layer_l_max(s)
+            if l_max > (most := l_in + max(l_in, l_max_sh)):
+                raise UserError(
+                    f"l_max of layer {s + 1} is {l_max}, but its products, of activations up to ℓ = {l_in} and "
+                    f"harmonics up to l_max_sh = {l_max_sh}, end at ℓ = {most}: raise l_max_sh, or lower l_max."
+                )
 
     @classmethod
     def md17(

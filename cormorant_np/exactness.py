@@ -243,12 +243,12 @@ def invariance_errors(params, batch, config, rng, device="cpu"):
 
 
 def parity_errors(params, batch, config, device="cpu"):
-    """How far the network is from parity, which it is not built to have; no error is expected to vanish.
+    """How far the network is from parity, which it is not built to have.
 
     A mirror image is, up to a rotation, the inversion r → -r, under which Y^ℓ → (-1)^ℓ Y^ℓ. If only products with even
     ℓ1 + ℓ2 - ℓ were kept, F^s_ℓ → (-1)^ℓ F^s_ℓ would follow. The network mixes all products, so that it holds for the
-    first layer, which has one product with Y^ℓ only, and not beyond. The energies of a molecule and its mirror image
-    differ, unless a rotation takes one to the other.
+    first layer, which has one product with Y^ℓ only, and not beyond. With two layers or more, the energies of a
+    molecule and its mirror image differ, unless a rotation takes one to the other.
 
     Returns
     -------

@@ -122,7 +122,7 @@ def layer_forward(weights, s, edges, features, radial, mask, harmonics, config):
     edges : (L_edge+1, C, B, P) complex, g^s
     features : ((L+1)², C, B, N) complex, F^s
     radial, mask : this layer's η and μ, (K, B, P) complex and (C, B, P) real
-    harmonics : of all layers, (rows, B, N_j, N_i) real
+    harmonics : of all layers, (rows, B, N_i, 2, N_j) real
 
     Returns
     -------

@@ -17,6 +17,7 @@ from scipy.special import expit
 
 from cormorant_np.clebsch_gordan import paths, table
 from cormorant_np.config import CUTOFF, MIN_WIDTH, WIDTH
+from cormorant_np.errors import UserError
 from cormorant_np.so3_vector import block
 from cormorant_np.spherical_harmonics import complex_sh, complex_sh_backward, solid_sh, solid_sh_backward
 
@@ -28,8 +29,10 @@ einsum = partial(np.einsum, optimize=True)
 
 def forward(params, charges, positions, config):
     """CORMORANT = OUTPUT(CGNet(INPUT({Z_i, r_i}))) (S1): the energy of N atoms, from (N,) and (N, 3) in Å."""
-    distances, harmonics, geometry_cache = geometry_forward(np.asarray(positions, float), config)
-    F, input_cache = input_forward(params, np.asarray(charges), distances, config)
+    charges, positions = np.asarray(charges), np.asarray(positions, float)
+    distances, harmonics, geometry_cache = geometry_forward(positions, config)
+    check_molecule(charges, distances, config)
+    F, input_cache = input_forward(params, charges, distances, config)
     g, all_F, scalars, layer_caches = [], [], [], []
     for s in range(config.num_layers):
         g, F, layer_cache = layer_forward(under(f"layers.{s}.", params), g, F, distances, harmonics, s, config)
@@ -57,6 +60,14 @@ def backward(d_energy, cache):
         d_distances, d_harmonics = d_distances + d_r, plus(d_harmonics, d_Y)
     d_input, d_r = input_backward(d_F, input_cache)
     return grads | d_input, geometry_backward(d_distances + d_r, d_harmonics, geometry_cache)
+
+
+def check_molecule(charges, distances, config):
+    """Refuse what the equations would take without a word: padding, other elements, and two atoms at one place."""
+    if not set(charges.tolist()) <= set(config.species):
+        raise UserError(f"The charges must be of {config.species}, without padding, but they are {charges.tolist()}.")
+    if (distances == 0).sum() > len(charges):
+        raise UserError("Two atoms are at the same place: correct the positions.")
 
 
 def features(params, charges, positions, config):
@@ -216,7 +227,7 @@ def edge_network_backward(d_new_g, cache):
 
 
 def dot_forward(f):
-    """d_ij = F_i · F_j = Σ_m (-1)^m F_m,i F_-m,j for one ℓ (second item and footnote 1 under S2)."""
+    """d_ij = F_i · F_j = Σ_m (-1)^m F_m,i F_-m,j for one ℓ (third item and footnote 1 under S2)."""
     return einsum("m,mci,mcj->cij", signs(f), f, f[::-1])
 
 
@@ -231,7 +242,7 @@ def signs(f):
 
 
 def radial_forward(kappa, phi, distances, config):
-    """η_(k,n) = r^-k (sin(2π κ_n r + φ_n) + i sin(2π κ̄_n r + φ̄_n)), n fastest, zero for j = i (third item under S2).
+    """η_(k,n) = r^-k (sin(2π κ_n r + φ_n) + i sin(2π κ̄_n r + φ̄_n)), n fastest, zero for j = i (fourth item under S2).
 
     κ and κ̄ are the rows of `kappa`. With `paired_radial_functions`, the real functions of all rows are listed with k
     fastest, and two neighbours in the list are real and imaginary part.

@@ -1,4 +1,6 @@
-"""Rotations of SO(3)-vectors: Wigner's matrices D^ℓ(R) (section 1.1). For tests, checks and notebooks; on the host.
+"""Rotations of SO(3)-vectors: Wigner's matrices D^ℓ(R). For tests, checks and notebooks; on the host.
+
+They are not in the supplement, whose section 1.1 names the spaces that they act on.
 
 D^ℓ(R) is the matrix of ⟨ℓ m| exp(-iα J_z) exp(-iβ J_y) exp(-iγ J_z) |ℓ m'⟩ for the rotation R = R_z(α) R_y(β) R_z(γ).
 When a molecule is turned, r → R r, harmonics and features turn as Y^ℓ → D^ℓ(R) Y^ℓ and F^ℓ → D^ℓ(R) F^ℓ.

@@ -43,7 +43,7 @@ def solid_sh(vectors, l_max):
     solid[0] = 1
     lowest, lower = solid[:0], solid[:1]  # C_ℓ-2,m and C_ℓ-1,m, (m ≥ 0, vectors)
     for l in range(1, l_max + 1):
-        of_z, of_r_squared, signs = _recursion(l, x.dtype, device_of(x))
+        of_z, of_r_squared, signs = _recursion(l, solid.real.dtype, device_of(x))
         c = xp.empty((l + 1, len(x)), dtype=solid.dtype)
         c[:l] = of_z * z * lower
         c[: l - 1] -= of_r_squared * r_squared * lowest

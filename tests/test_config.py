@@ -2,9 +2,11 @@
 
 import dataclasses
 
+import numpy as np
 import pytest
 
-from cormorant_np import Config
+from cormorant_np import Config, model
+from cormorant_np.data import make_batch
 from cormorant_np.errors import UserError
 
 
@@ -53,6 +55,14 @@ def test_lists_become_tuples_so_that_a_config_can_be_a_key():
     assert from_lists == Config.md17() and hash(from_lists) == hash(Config.md17())
 
 
+@pytest.mark.parametrize("number", [np.int64(8), np.float64(8)])
+def test_numbers_of_numpy_promote_nothing(number):
+    config = Config.md17(species=(1, 8), charge_scale=number, gain=number, num_channels=1)
+    params = model.init_params(config, np.random.default_rng(0))
+    energy, _ = model.forward(params, make_batch([[8, 1]], [[[0, 0, 0], [0, 0, 1]]], config), config)
+    assert energy.dtype == np.float32
+
+
 @pytest.mark.parametrize(
     "fields, complaint",
     [
@@ -68,6 +78,8 @@ def test_lists_become_tuples_so_that_a_config_can_be_a_key():
         ({"width": 0.0}, "width must be a positive number"),
         ({"cutoff": -1.73}, "cutoff must be a positive number"),
         ({"num_frequencies": 0}, "num_frequencies must be a whole number from 1"),
+        ({"l_max_sh": (1, 3, 3, 3)}, "l_max of layer 1 is 3, .* l_max_sh = 1, end at ℓ = 1"),
+        ({"l_max": (0, 2), "l_max_sh": (1, 0)}, "l_max of layer 2 is 2"),
     ],
     ids=lambda value: "" if isinstance(value, str) else str(value),
 )

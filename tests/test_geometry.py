@@ -9,7 +9,6 @@ from conftest import (
     batch_of,
     harmonics,
     ordered,
-    random_complex,
     random_params,
     small_config,
 )
@@ -20,11 +19,10 @@ from cormorant_np.network.geometry import (
     geometry_backward,
     geometry_forward,
     pair_functions_forward,
-    real_harmonics_forward,
 )
 from cormorant_np.network.pairs import spread
 from cormorant_np.so3_vector import parity
-from cormorant_np.spherical_harmonics import complex_sh, real_from_complex, solid_sh, to_real
+from cormorant_np.spherical_harmonics import complex_sh, real_from_complex, solid_sh
 
 
 def formaldehyde_and_water(config):
@@ -80,15 +78,6 @@ def test_functions_of_pairs_are_those_of_every_ordered_pair(config, rng):
             )
             assert_close(ordered(pairs.radial[s], b, n), plain.radial_forward(kappa, phi, distances, config)[0])
             assert_close(ordered(pairs.masks[s], b, n), plain.mask_forward(cutoff, width, distances, config)[0])
-
-
-def test_an_atom_and_itself_have_even_harmonics_only(rng):
-    y = random_complex(rng, 9, 2, 6)
-    own, all_pairs = np.einsum("mbipi->pmbi", real_harmonics_forward(y))[0], to_real(y)
-    pairs = [(j, i) for j in range(3) for i in range(j, 3)]
-    for i in range(3):
-        expected = all_pairs[:, :, pairs.index((i, i))] * np.array([1, 0, 0, 0, 1, 1, 1, 1, 1])[:, None]
-        np.testing.assert_array_equal(own[:, :, i], expected)
 
 
 def test_only_pairs_of_atoms_are_neighbours(config):

@@ -23,6 +23,7 @@ from test_released import ALL, fixture, network
 
 from cormorant_np import model, plain, released
 from cormorant_np.config import Config
+from cormorant_np.errors import UserError
 
 TOLERANCE = 1e-12
 VANISHING = 1e-6
@@ -31,6 +32,17 @@ error is measured by this share."""
 
 
 # What is outside the package
+
+
+@pytest.mark.parametrize(
+    "charges, moved, said",
+    [([8, 1, 0], 1, "without padding"), ([8, 1, 6], 1, r"of \(1, 8\)"), ([8, 1, 1], 0, "same place")],
+)
+def test_what_is_no_molecule_is_refused(charges, moved, said, rng):
+    config = Config.md17(species=(1, 8), num_channels=1, l_max=(1,), l_max_sh=(1,))
+    positions = [[0, 0, 0], [0, 0, 1], [0, moved, 1]]
+    with pytest.raises(UserError, match=said):
+        plain.forward(random_params(config, rng), charges, positions, config)
 
 
 @pytest.mark.parametrize("atoms", [plain.AGGREGATE, plain.SQUARE], ids=["aggregate", "square"])

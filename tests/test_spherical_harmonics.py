@@ -58,6 +58,12 @@ def test_harmonics_are_orthogonal_with_norm_4_pi_over_2_l_plus_1(sh):
     np.testing.assert_allclose((y * weights) @ y.conj().T, np.diag(norms), atol=1e-13)
 
 
+@pytest.mark.parametrize("sh", [complex_sh, real_sh, solid_sh])
+def test_vectors_of_integers_are_vectors(sh):
+    vectors = np.array([[1, 2, 3], [0, -1, 1]])
+    np.testing.assert_array_equal(sh(vectors, L_MAX), sh(vectors.astype(float), L_MAX))
+
+
 def test_real_harmonics_are_cosines_and_sines_of_the_azimuth():
     phi = np.linspace(0, 2 * np.pi, 9)
     vectors = np.stack([0.6 * np.cos(phi), 0.6 * np.sin(phi), np.full_like(phi, 0.8)], axis=-1)

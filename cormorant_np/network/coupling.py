@@ -50,7 +50,7 @@ def coupling(l_in, l_sh, l_out, order, dtype, device):
     kept, fold = zip(*map(different_paths, published, range(l_out + 1)), strict=True)
     coefficients = _rows_of_paths(kept, published) @ coefficient_matrix(l_in, l_sh, l_out, order)
     products = _from_real_harmonics(l_in, l_sh) @ _from_upper_products(l_in, l_sh)
-    matrix = real_form(coefficients @ products).astype(dtype)
+    matrix = sparse_real_form(coefficients @ products).astype(dtype)
     fold = tuple(to_device(f.astype(dtype), device) for f in fold)
     return Coupling(to_device(matrix, device), to_device(matrix.T.tocsr(), device), tuple(map(len, kept)), fold)
 
@@ -134,8 +134,8 @@ def _from_upper_products(l_in, l_sh):
     return scipy.sparse.block_diag([scipy.sparse.eye((num_sh + 1) * num_in), both_orders], format="csr")
 
 
-def real_form(matrix):
-    """A sparse complex matrix as a real one of twice as many rows and columns without zeros, see `real_form`."""
+def sparse_real_form(matrix):
+    """A sparse complex matrix as a real one of twice as many rows and columns without zeros, see the module."""
     matrix = scipy.sparse.csr_array(matrix)
     blocks = real_matrix(matrix.data[:, None], 0)[..., 0]  # (nonzeros, 2, 2)
     shape = tuple(2 * n for n in matrix.shape)

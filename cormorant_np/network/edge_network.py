@@ -75,7 +75,7 @@ def edge_network_backward(d_new_edges, cache, by_params=True):
 
 
 def dot_products_forward(features):
-    """Scalar products of all pairs of atoms (second item and footnote 1 under S2); `plain.dot_forward`, fast:
+    """Scalar products of all pairs of atoms (third item and footnote 1 under S2); `plain.dot_forward`, fast:
 
         d_ℓc,ij = Σ_m (-1)^m F_ℓmc,i F_ℓ-mc,j,
 

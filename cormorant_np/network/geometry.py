@@ -86,7 +86,7 @@ def geometry_backward(d_distances, d_harmonics, cache):
 def real_harmonics_forward(harmonics):
     """The real harmonics Y_real = U Y of all ordered pairs, made once for all layers; not in the supplement.
 
-    Pairs have Y_ℓ(r̂_ij) for j ≤ i; the other order has Y_ℓ(-r̂) = (-1)^ℓ Y_ℓ(r̂), and an atom and itself no odd ℓ.
+    Pairs have Y_ℓ(r̂_ij) for j ≤ i; the other order has Y_ℓ(-r̂) = (-1)^ℓ Y_ℓ(r̂).
     Every number is there twice, for the real and the imaginary part of g_ij by which it is multiplied.
 
     Parameters
@@ -110,10 +110,10 @@ def real_harmonics_backward(d_real):
 
 @cache
 def _order_signs(l_max, num_atoms, dtype, device):
-    """What turns Y_ℓ of j ≤ i into that of (j, i), ((L+1)², 1, N_i, N_j): 1, (-1)^ℓ if j > i, their mean if j = i."""
+    """What turns Y_ℓ of j ≤ i into that of (j, i), ((L+1)², 1, N_i, N_j): (-1)^ℓ if j > i, else 1."""
     parities = parity(np.empty((l_max + 1) ** 2))[:, None, None]
     i, j = np.indices((num_atoms, num_atoms))
-    signs = np.where(j < i, 1, np.where(j > i, parities, (1 + parities) / 2))
+    signs = np.where(j > i, parities, 1)
     return to_device(signs[:, None].astype(dtype), device)
 
 

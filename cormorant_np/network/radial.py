@@ -8,7 +8,7 @@ from cormorant_np.network.real_form import as_complex
 
 
 def radial_forward(kappa, phi, geometry, config):
-    """Radial functions of every pair, complex (section 1.4.2, third item under S2); `plain.radial_forward`:
+    """Radial functions of every pair, complex (section 1.4.2, fourth item under S2); `plain.radial_forward`:
 
         η_(k,n)(r) = r^-k ( sin(2π κ_n r + φ_n) + i sin(2π κ̄_n r + φ̄_n) ),   k = 0..max_power, n = 0..num_frequencies-1.
 

@@ -18,7 +18,7 @@ from cormorant_np.training.fields import LARGEST, build
 from cormorant_np.training.settings import Settings
 
 OTHER = "start the run again in another --run-dir"
-ADDED = ("tensorboard", "cutoff", "width")
+ADDED = ("tensorboard", "cutoff", "width", "rmd17_split")
 """Fields that runs of older versions lack; they have their defaults there."""
 
 NEEDED = {
