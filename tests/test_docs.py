@@ -18,7 +18,7 @@ from cormorant_np import Config, evaluate, predict, train
 from cormorant_np.data import Batch
 from cormorant_np.model import init_params
 from cormorant_np.network.geometry import Geometry, PairFunctions
-from cormorant_np.training.settings import DEFAULTS, FORCES, PAPER, SIZES, new_settings
+from cormorant_np.training.settings import FORCES, PAPER, SIZES, new_settings
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"
@@ -179,7 +179,7 @@ def test_the_defaults_of_training_are_those_in_the_table():
     for name, sizes in SIZES.items():
         (row,) = [row for row in text.splitlines() if row.startswith(f"| `{name}` | ") and row.count("|") == 7]
         numbers = [str(sizes[key]) for key in ("num_train", "num_valid", "num_test") if key in sizes]
-        assert [*numbers, str(DEFAULTS[name]["epochs"])] == re.findall(r"\| (\d+)(?= \|)", row)
+        assert [*numbers, str(new_settings({"dataset": name}).epochs)] == re.findall(r"\| (\d+)(?= \|)", row)
     for option, paper, forces in re.findall(r"^\| `--([\w-]+)` \| (\S+) \| (\S+) \|", text, re.MULTILINE):
         name = option.replace("-", "_")
         for said, protocol in ((paper, PAPER), (forces, FORCES)):

@@ -51,8 +51,8 @@ def test_nothing_is_given_unless_it_is_typed():
         ("--l-max 2", (2, 2, 2, 2), (2, 2, 2, 2)),
         ("--l-max 2 --num-layers 3", (2, 2, 2), (2, 2, 2)),
         ("--l-max 3 2 0", (3, 2, 0), (3, 2, 0)),
-        ("--l-max 3 2 0 --l-max-sh 1", (3, 2, 0), (1, 1, 1)),
-        ("--l-max-sh 1 2 --num-layers 2", (3, 3), (1, 2)),
+        ("--l-max 1 2 0 --l-max-sh 1", (1, 2, 0), (1, 1, 1)),
+        ("--l-max-sh 4 2 --num-layers 2", (3, 3), (4, 2)),
     ],
 )
 def test_l_is_one_number_for_all_layers_or_one_for_each(text, l_max, l_max_sh):

@@ -46,7 +46,8 @@ def test_every_experiment_is_a_command_that_train_takes(results):
 def test_a_run_that_has_begun_goes_on(results, tmp_path):
     (tmp_path / "ethanol").mkdir()
     (tmp_path / "ethanol" / "config.json").write_text("{}", encoding="utf-8")
-    assert results["command"]("ethanol", "DIR", tmp_path)[1:] == ["--run-dir", str(tmp_path / "ethanol"), "--resume"]
+    options = argparse.Namespace(runs=tmp_path, data_dir="DIR")
+    assert results["command"]("ethanol", options)[1:] == ["--run-dir", str(tmp_path / "ethanol"), "--resume"]
 
 
 def test_a_run_is_recorded_with_its_command_errors_and_curves(results, tmp_path):

@@ -137,5 +137,10 @@ def test_every_data_set_has_its_protocol_and_the_paper_is_one_option_away():
         assert {name: getattr(paper, name) for name in PAPER} == PAPER and paper.force_weight == 0
     assert new_settings({"dataset": "md17"}).force_weight == 0 and new_settings({"dataset": "md17"}).epochs == 512
     assert new_settings({"dataset": "md17"}, "forces").force_weight == FORCES["force_weight"]
+    assert new_settings({"dataset": "md17", "lr": 1e-3}).lr_final is None
+    assert new_settings({"dataset": "qm9"}, "paper").epochs == 256
+    for dataset in ("md17", "qm9"):
+        released = new_settings({"dataset": dataset, "convention": "released"})
+        assert {name: getattr(released, name) for name in RELEASED} == RELEASED
     released = new_settings({"convention": "released"}, "paper")
     assert {name: getattr(released, name) for name in RELEASED} == RELEASED

@@ -22,7 +22,7 @@ SIZES = {
 }
 """Default numbers of molecules of each data set."""
 
-PAPER = {"lr": 5e-4, "lr_final": 5e-4, "batch_size": 25, "epochs": 512}
+PAPER = {"lr": 5e-4, "batch_size": 25, "epochs": 512}
 RELEASED = {"lr": 1e-3, "lr_final": 1e-5, "batch_size": 25, "epochs": 255}
 FORCES = {
     "lr": 2e-3,
@@ -41,14 +41,14 @@ GAIN_WITH_FORCES = 2.5
 PROTOCOLS = ("paper", "forces")
 
 DEFAULTS = {
-    "sample": {**FORCES, "epochs": 4},
-    "md17": PAPER,
-    "rmd17": FORCES,
-    "qm9": {**PAPER, "epochs": 256},
-    "qm9-sample": {**PAPER, "epochs": 30},
-    "file": {**FORCES, "force_weight": None},
+    "sample": ("forces", {"epochs": 4}),
+    "md17": ("paper", {}),
+    "rmd17": ("forces", {}),
+    "qm9": ("paper", {"epochs": 256}),
+    "qm9-sample": ("paper", {"epochs": 30}),
+    "file": ("forces", {}),
 }
-"""The default protocol of each data set."""
+"""The default protocol of each data set, and where the data set has it otherwise."""
 
 
 LIMITS = of_network.LIMITS | {
@@ -201,11 +201,17 @@ def new_settings(given, protocol=None):
     ----------
     given : dict of some fields of `Settings`
     protocol : "paper" for what the paper did, or the authors in their released code if that is the convention;
-        "forces" for energies and forces; None for the data set's default
+        "forces" for energies and forces; None for the data set's default, where a file may have no forces
     """
     dataset = given.get("dataset", "file" if "data_file" in given else "sample")
-    paper = RELEASED if given.get("convention") == "released" else PAPER
-    defaults = {"paper": paper, "forces": FORCES, None: DEFAULTS[dataset]}[protocol]
+    own_protocol, own = DEFAULTS[dataset]
+    protocols = {"paper": PAPER, "forces": FORCES}
+    protocols[own_protocol] = protocols[own_protocol] | own
+    if given.get("convention") == "released":
+        protocols["paper"] = RELEASED
+    defaults = protocols[protocol or own_protocol]
+    if protocol is None and dataset == "file":
+        defaults = defaults | {"force_weight": None}
     threads = min(8, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count())
     sizes = {} if "data_file" in given else SIZES[dataset]
     given = with_network(given)
