@@ -37,10 +37,9 @@ def replace_file(path, content, keep=None):
         If it cannot be written; the old file is as it was, and nothing else is left behind.
     """
     path = Path(path)
-    temporary = path.parent / LEFTOVERS.replace("*", str(os.getpid()))
+    temporary = _new_name_beside(path)
     try:
         exists = _is_replaceable(path)
-        temporary.unlink(missing_ok=True)
         _write_through(temporary, content)
         if exists and keep is not None:
             os.replace(path, keep)
@@ -55,18 +54,20 @@ def replace_file(path, content, keep=None):
 
 @contextlib.contextmanager
 def written_whole(path):
-    """The name of a new file beside `path`, made by what is inside, which then becomes `path`, or is removed.
-
-    Every call has a name of its own, so that two programs can make the same file at the same time.
-    """
+    """The name of a new file beside `path`, made by what is inside, which then becomes `path`, or is removed."""
     path = Path(path)
-    part = path.parent / LEFTOVERS.replace("*", secrets.token_hex(8))
+    part = _new_name_beside(path)
     try:
         yield part
         os.replace(part, path)
     finally:
         with contextlib.suppress(OSError):
             part.unlink(missing_ok=True)
+
+
+def _new_name_beside(path):
+    """A name of its own for every call: programs on several machines may make the same file at the same time."""
+    return path.parent / LEFTOVERS.replace("*", secrets.token_hex(8))
 
 
 def _is_replaceable(path):

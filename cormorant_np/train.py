@@ -54,8 +54,9 @@ def resumed_settings(run_dir, given):
     settings = read_settings(run_dir)
     given = {**given, **given.pop("network", {})}
     stored = {**dataclasses.asdict(read_run(run_dir)["config"]), **dataclasses.asdict(settings)}
-    given = {name: tuple(value) if isinstance(value, list) else value for name, value in given.items()}
-    changes = {name: value for name, value in given.items() if value != stored[name]}
+    changes = {name: value for name, value in given.items() if _comparable(value) != _comparable(stored[name])}
+    if changes.get("gain") == "auto":  # which was tuned when the run began
+        del changes["gain"]
     for name, value in changes.items():
         option = option_of(name)
         if name not in MAY_CHANGE:
@@ -65,6 +66,13 @@ def resumed_settings(run_dir, given):
         if name not in ("threads", "device", "save_every"):
             print(f"{option} is {value} from now on; it was {stored[name]}.")
     return dataclasses.replace(settings, **changes)
+
+
+def _comparable(value):
+    """Lists are tuples, and one number for all layers is the same as a list of one."""
+    if isinstance(value, list | tuple):
+        return value[0] if len(value) == 1 else tuple(value)
+    return value
 
 
 def check_options(given, dataset):

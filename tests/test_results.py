@@ -38,7 +38,7 @@ def page():
 
 def test_every_experiment_is_a_command_that_train_takes(results):
     for name in results["EXPERIMENTS"]:
-        _, *words = results["command"](name, "DIR", "no-such-folder")
+        _, *words = results["command"](name, argparse.Namespace(runs="no-such-folder", data_dir="DIR"))
         given = vars(build_parser().parse_args(words))
         assert new_settings({key: value for key, value in given.items() if key != "run_dir"}).epochs >= 8, name
 

@@ -5,7 +5,7 @@ import math
 import platform
 import signal
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
@@ -85,6 +85,10 @@ def train(settings, run_dir, resume=False):
                 saved = time.monotonic()
     except (KeyboardInterrupt, BrokenPipeError):
         save_checkpoint(run_dir, state, settings, problem.config)
+        raise
+    except Exception:  # such as a worker that was killed
+        with suppress(UserError):
+            save_checkpoint(run_dir, state, settings, problem.config)
         raise
     return True
 
@@ -216,9 +220,9 @@ def end_epoch(state, problem, settings, run_dir, pool):
     run_directory.append_log(run_dir / "log.jsonl", row)
     if settings.tensorboard:
         write_summary(run_dir, row)
-    tqdm.write(log_line(row, settings.epochs, problem.dataset.unit))
     state = state._replace(epoch=state.epoch + 1, step=0, error_sums=state.error_sums * 0, seconds=0.0)
     save_checkpoint(run_dir, state, settings, problem.config)
+    tqdm.write(log_line(row, settings.epochs, problem.dataset.unit))
     draw_progress(run_dir, problem, settings)
     return state
 

@@ -60,11 +60,16 @@ def prepare(settings, run=None):
     Parameters
     ----------
     settings : Settings
-    run : dict of what a run has already, "splits", "config" and "references"; or None
+    run : dict of what a run has already, as from `run_directory.read_run`; or None
 
     Returns
     -------
     Problem
+
+    Raises
+    ------
+    UserError
+        If the data do not fit the settings, or are not those that the run was begun with.
     """
     check_device(settings.device)
     dataset, splits = load_data(settings)
@@ -77,6 +82,7 @@ def prepare(settings, run=None):
     energies = dataset.energies - reference
     train = energies[splits["train"]]
     mean, scale = float(train.mean()), float(train.std()) or 1.0
+    check_energies(mean, scale, run, dataset)
     batch = data.make_batch(dataset.charges, dataset.positions, config, np.dtype(settings.dtype))
     num_atoms = (dataset.charges > 0).sum(axis=1)
     for n in np.unique(num_atoms).tolist():
@@ -102,6 +108,18 @@ def check_splits(splits, dataset):
         raise UserError(
             f"The run has a molecule of the number {last}, but {dataset.name} has {number}: give the data that it was "
             "begun with."
+        )
+
+
+def check_energies(mean, scale, run, dataset):
+    """A `UserError` if mean and deviation of the training energies are not those that a run was begun with."""
+    kept_mean, kept_scale = run.get("mean"), run.get("scale")
+    if kept_mean is None:
+        return
+    if abs(mean - kept_mean) > 1e-6 * kept_scale or abs(scale - kept_scale) > 1e-6 * kept_scale:
+        raise UserError(
+            f"The energies of {dataset.name} are not those that the run was begun with (mean {kept_mean:.6g}, now "
+            f"{mean:.6g} {dataset.unit}): give the data that it was begun with, or start another run."
         )
 
 

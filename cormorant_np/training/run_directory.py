@@ -123,10 +123,11 @@ def read_run(run_dir):
 
     Returns
     -------
-    dict of "config", its Config, "splits", a dict of index arrays, and "references", see `problem.Problem`
+    dict of "config", its Config, "splits", a dict of index arrays, and "references", "mean" and "scale", see
+    `problem.Problem`
     """
-    run = read_config(run_dir)
-    return {"config": run.config, "splits": read_splits(run_dir), "references": run.references}
+    kept = read_config(run_dir)._asdict()
+    return {name: kept[name] for name in ("config", "references", "mean", "scale")} | {"splits": read_splits(run_dir)}
 
 
 def read_splits(run_dir):
