@@ -8,6 +8,8 @@
     atoms.get_potential_energy(), atoms.get_forces()        # eV, eV/Å
 """
 
+from functools import cache
+
 import numpy as np
 from threadpoolctl import ThreadpoolController
 
@@ -23,6 +25,12 @@ try:
     from ase.calculators.calculator import Calculator, all_changes
 except ImportError as error:
     raise UserError(f"The calculator needs ASE ({error}): pip install ase.") from None
+
+
+@cache
+def blas():
+    """The libraries whose threads are to be limited; looking for them takes longer than a calculation."""
+    return ThreadpoolController()
 
 
 class Cormorant(Calculator):
@@ -50,18 +58,19 @@ class Cormorant(Calculator):
             raise UserError(f"The run in {run_dir} predicts {self.network.target}, which is no energy with forces.")
         self._weights = arrange_forward(self.network.params, self.network.config)
         self._to_ev = energy_factor(self.network.unit, "eV")
-        self._blas = ThreadpoolController()
         keep_freed_memory()
 
     def calculate(self, atoms=None, properties=("energy",), system_changes=all_changes):
         super().calculate(atoms, properties, system_changes)
         network, charges = self.network, self.atoms.numbers
+        if not len(charges):
+            raise UserError("There are no atoms: give a molecule.")
         check_elements([(charges, self.atoms.positions)], network.config)
         if self.atoms.pbc.any():
             raise UserError("The network knows molecules, not crystals: set atoms.pbc = False.")
         host = data.make_batch(charges[None], self.atoms.positions[None], network.config, network.dtype)
         batch = data.batch.to_device(host, self.device)
-        with self._blas.limit(limits=1, user_api="blas"):
+        with blas().limit(limits=1, user_api="blas"):
             energy, forces = energy_and_forces(network.params, batch, network.config, self._weights)
         forces = to_host(forces)[0].astype(np.float64) * network.scale * self._to_ev
         energy = total_energies(network, to_host(energy), charges[None])[0] * self._to_ev

@@ -25,7 +25,7 @@ from cormorant_np.training.gain import format_table, tune_gain
 from cormorant_np.training.options import gain, path, seed, whole_number
 from cormorant_np.training.parallel import on_ranks
 from cormorant_np.training.prediction import find_run
-from cormorant_np.training.problem import check_size
+from cormorant_np.training.problem import check_size, load_data
 from cormorant_np.training.settings import by_layer, option_of
 
 PRESETS = {"md17": Config.md17, "qm9": Config.qm9}
@@ -50,7 +50,7 @@ def build_parser():
         parse = whole_number(*LIMITS[name])
         add(option_of(name), type=parse, help=f"{what}; default {default}")
     add("--run-dir", type=path, help="check the best model of this run")
-    add("--molecules", type=path, help=f"an .xyz file; its first {NUM_MOLECULES} molecules are used")
+    add("--molecules", type=path, help=f"a file of molecules; its first {NUM_MOLECULES} molecules are used")
     add("--device", choices=["cpu", "gpu", "auto"], default="cpu", help="where the network runs; default cpu")
     add("--seed", type=seed, default=0, help="of weights, directions and rotations; default 0")
     add("--json", action="store_true", help="print one JSON object")
@@ -63,13 +63,14 @@ def main(arguments=None):
     device = choose_device(options.device)
     check_device(device)
     rng = np.random.default_rng(options.seed)
+    if options.out:
+        Path(options.out).mkdir(parents=True, exist_ok=True)
     config, params, batch, table = trained_network(options) if options.run_dir else random_network(options, rng)
     quiet = np.errstate(over="ignore", invalid="ignore", divide="ignore")  # what is not finite fails in the report
     with quiet, threadpool_limits(limits=1, user_api="blas"):  # for matrices as small as these, more threads are slower
         result = report(params, batch, config, rng, device)
     if options.out:
         out = Path(options.out)
-        out.mkdir(parents=True, exist_ok=True)
         plots.plot_covariance_errors(out / "covariance_errors.png", result["covariance"])
         plots.plot_activation_means(out / "activation_means.png", result["mean_activations"])
     if options.json:
@@ -84,7 +85,7 @@ def main(arguments=None):
 def random_network(options, rng):
     """The preset with random weights; and the table of gains, if the gain is tuned, else None."""
     charges, positions = (
-        read_molecules(options.molecules) if options.molecules else sample_molecules(data.load("sample"))
+        first_molecules(options.molecules) if options.molecules else sample_molecules(data.load("sample"))
     )
     name = options.preset or "md17"
     given = {size: getattr(options, size) for size in SIZES}
@@ -115,11 +116,7 @@ def trained_network(options):
     run = run_directory.read_config(run_dir)
     config, settings, params = run.config, run.settings, run_directory.read_best(run_dir, run)
     params = {name: p.astype(np.result_type(p.dtype, np.float64)) for name, p in params.items()}
-    if options.molecules:
-        molecules = read_molecules(options.molecules)
-    else:
-        names = ("dataset", "molecule", "data_dir", "data_file")
-        molecules = sample_molecules(data.load(*(getattr(settings, name) for name in names)))
+    molecules = first_molecules(options.molecules) if options.molecules else sample_molecules(load_data(settings)[0])
     return config, params, data.make_batch(*molecules, config, np.float64), None
 
 
@@ -128,9 +125,9 @@ def sample_molecules(dataset):
     return dataset.charges[:NUM_MOLECULES], dataset.positions[:NUM_MOLECULES]
 
 
-def read_molecules(path):
-    """Charges and positions of the first molecules of an .xyz file."""
-    return data.pad(data.read_xyz(path)[:NUM_MOLECULES])
+def first_molecules(path):
+    """Charges and positions of the first molecules of a file."""
+    return data.pad([(frame.charges, frame.positions) for frame in data.read_molecules(path)[:NUM_MOLECULES]])
 
 
 def format_report(result):

@@ -11,7 +11,9 @@ import numpy as np
 from tqdm import tqdm
 
 from cormorant_np.backend import choose_device
+from cormorant_np.data import read_molecules
 from cormorant_np.errors import Parser, UserError, run_command
+from cormorant_np.files import check_output
 from cormorant_np.training.options import path, positive_number, seed, whole_number
 from cormorant_np.training.parallel import on_ranks
 from cormorant_np.training.plots import plot_total_energy
@@ -25,25 +27,42 @@ HOTTEST = 20_000
 
 
 def read_molecule(path):
-    """The first molecule of a file that ASE reads, as `ase.Atoms`; or one of ASE's molecules by its name.
+    """The first molecule of a file, see `data.read_frames`, as `ase.Atoms`.
 
     Raises
     ------
     UserError
-        If ASE is not installed, or cannot read the file.
+        If ASE is not installed, the file cannot be read, or the molecule is periodic or has one atom only.
     """
     try:
-        import ase.io
+        import ase
     except ImportError as error:
         raise UserError(f"Dynamics needs ASE ({error}): pip install ase.") from None
-    if not Path(path).is_file():
-        raise UserError(f"There is no file {path}: give a molecule's file that ASE reads, such as an .xyz file.")
-    try:
-        atoms = ase.io.read(path, index=0)
-    except Exception as error:  # ASE's readers raise anything
-        raise UserError(f"ASE cannot read {path} ({type(error).__name__}): give an .xyz file.") from None
-    atoms.calc, atoms.pbc = None, False
-    return atoms
+    frame, *others = read_molecules(path)
+    if len(frame.charges) < 2:
+        raise UserError(f"{path} has one atom only, which does not move: give a molecule.")
+    if others:
+        print(f"{path} has {1 + len(others)} molecules: this is the dynamics of the first one, with new velocities.")
+    return ase.Atoms(frame.charges, frame.positions)
+
+
+def check_times(steps, interval):
+    """The steps from frame to frame; a `UserError` if the last frame would not be that of the last step."""
+    interval = min(10, steps) if interval is None else interval
+    if steps % interval:
+        raise UserError(f"--steps {steps} is no multiple of --interval {interval}: change one of them.")
+    return interval
+
+
+def new_trajectory(out, source):
+    """The path of the trajectory, checked: it ends in .traj, and nothing is there that would be lost."""
+    out = Path(out or f"{Path(source).stem}-dynamics.traj")
+    if out.suffix != ".traj":
+        raise UserError(f"--out {out} must end in .traj, which `ase convert` turns into other formats.")
+    if out.exists():
+        raise UserError(f"There is a trajectory {out} already: give another name as --out, or remove it.")
+    check_output(out, source)
+    return out
 
 
 def set_off(atoms, temperature, rng):
@@ -116,13 +135,13 @@ def build_parser():
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
-    add("molecule", type=path, help="a file that ASE reads, in Å; its first molecule is used")
+    add("molecule", type=path, help="a file, in Å; its first molecule is used, with new velocities")
     add("--run-dir", type=path, required=True, help="a run of train, or a model's name: ethanol")
     add("--steps", type=whole_number(1), default=2000, help="default 2000")
     add("--timestep", type=positive_number, default=0.5, help="in fs; default 0.5")
     add("--temperature", type=positive_number, default=300, help="in K; default 300")
     add("--thermostat", action="store_true", help="Langevin dynamics at this temperature")
-    add("--interval", type=whole_number(1), default=10, help="steps from frame to frame; default 10")
+    add("--interval", type=whole_number(1), help="steps from frame to frame; default 10, or --steps if these are fewer")
     add("--out", type=path, help="the trajectory; default NAME-dynamics.traj in the working directory")
     add("--seed", type=seed, default=0, help="of the velocities and the thermostat; default 0")
     add("--device", choices=["cpu", "gpu", "auto"], default="cpu")
@@ -131,6 +150,7 @@ def build_parser():
 
 def main(arguments=None):
     options = build_parser().parse_args(arguments)
+    interval, out = check_times(options.steps, options.interval), new_trajectory(options.out, options.molecule)
     atoms = read_molecule(options.molecule)
     from ase import units
     from ase.io.trajectory import Trajectory
@@ -141,10 +161,10 @@ def main(arguments=None):
     rng = np.random.default_rng(options.seed)
     set_off(atoms, options.temperature, rng)
     dynamics = integrator(atoms, options.timestep, options.temperature, options.thermostat, rng)
-    out = Path(options.out or f"{Path(options.molecule).stem}-dynamics.traj")
+    atoms.get_potential_energy()  # what cannot be computed leaves no file behind
     with Trajectory(out, "w", atoms) as trajectory:
-        energies = run(atoms, dynamics, options.steps, options.interval, trajectory)
-    between = options.interval * options.timestep
+        energies = run(atoms, dynamics, options.steps, interval, trajectory)
+    between = interval * options.timestep
     plot_total_energy(out.with_suffix(".png"), energies, between)
     temperature = 2 * energies[:, 1].mean() / (3 * len(atoms) * units.kB)
     spread = 1000 * energies.sum(axis=1).std()

@@ -3,11 +3,12 @@
 import json
 
 from cormorant_np.backend import choose_device
-from cormorant_np.errors import Parser, run_command
+from cormorant_np.errors import Parser, UserError, run_command
 from cormorant_np.training.options import path, threads
 from cormorant_np.training.parallel import default_threads, on_ranks
 from cormorant_np.training.reporting import with_mev
 from cormorant_np.training.results import file_errors, run_errors
+from cormorant_np.training.settings import CHOICES, option_of
 
 
 def main(arguments=None):
@@ -16,13 +17,20 @@ def main(arguments=None):
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--split", choices=["train", "valid", "test"], default="test", help="part of the run's data")
     what.add_argument("--data-file", type=path, help="a file of your own instead, with energies and maybe forces")
+    of_file = "of --data-file; default: as in training"
+    parser.add_argument("--energy-unit", choices=CHOICES["energy_unit"], help=f"unit of the energies {of_file}")
+    for key in ("energy", "forces"):
+        parser.add_argument(f"--{key}-key", help=f"name of the {key} in the frames {of_file}")
     parser.add_argument("--device", choices=["cpu", "gpu", "auto"], help="default: as in training")
     parser.add_argument("--threads", type=threads, default=default_threads(None), help="default: as in training")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     options = parser.parse_args(arguments)
     device = choose_device(options.device)
+    names = {name: getattr(options, name) for name in ("energy_unit", "energy_key", "forces_key")}
     if options.data_file:
-        result = file_errors(options.run_dir, options.data_file, device or "cpu", options.threads or 2)
+        result = file_errors(options.run_dir, options.data_file, device or "cpu", options.threads or 2, **names)
+    elif given := [option_of(name) for name, value in names.items() if value is not None]:
+        raise UserError(f"{' and '.join(given)} can be given with --data-file alone: leave it out.")
     else:
         result = run_errors(options.run_dir, options.split, device, options.threads)
     if options.json:

@@ -104,6 +104,15 @@ def _sync_folder(folder):
         os.close(descriptor)
 
 
+def check_output(path, source):
+    """A `UserError` if a file cannot be written for want of its folder, or is the one that is read, by another name."""
+    path, source = Path(path), Path(source)
+    if not path.absolute().parent.is_dir():
+        raise UserError(f"{path.parent} is no folder: make it first, or choose another name than {path}.")
+    if path.exists() and source.exists() and path.samefile(source):
+        raise UserError(f"{path} is the file that is read, and would be lost: choose another name.")
+
+
 def read_file(path, missing="check its name"):
     """The bytes of an ordinary file.
 

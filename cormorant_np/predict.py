@@ -13,7 +13,7 @@ from cormorant_np.backend import choose_device
 from cormorant_np.data.units import energy_factor
 from cormorant_np.data.writing import WRITERS
 from cormorant_np.errors import Parser, UserError, run_command
-from cormorant_np.files import replace_file
+from cormorant_np.files import check_output, replace_file
 from cormorant_np.training.options import path, threads
 from cormorant_np.training.parallel import default_threads, on_ranks
 from cormorant_np.training.prediction import load_network, predict_with
@@ -35,7 +35,9 @@ def main(arguments=None):
     suffix = Path(options.out).suffix.lower() if options.out else ".xyz"
     if suffix not in WRITERS:
         raise UserError(f"--out {options.out} must end in one of {', '.join(WRITERS)}.")
-    frames, device = data.read_frames(options.molecules), choose_device(options.device)
+    if options.out:
+        check_output(options.out, options.molecules)
+    frames, device = data.read_molecules(options.molecules), choose_device(options.device)
     network = load_network(options.run_dir, device)
     to_ev = energy_factor(network.unit, "eV") if network.is_potential_energy else 1.0
     if not network.is_potential_energy:

@@ -58,13 +58,12 @@ def resumed_settings(run_dir, given):
     if changes.get("gain") == "auto":  # which was tuned when the run began
         del changes["gain"]
     for name, value in changes.items():
-        option = option_of(name)
         if name not in MAY_CHANGE:
-            raise UserError(
-                f"The run in {run_dir} has {option} {stored[name]}, which --resume cannot change to {value}."
-            )
+            old, new = _comparable(stored[name]), _comparable(value)
+            raise UserError(f"The run in {run_dir} has {option_of(name)} {old}, which --resume cannot change to {new}.")
+    for name, value in changes.items():
         if name not in ("threads", "device", "save_every"):
-            print(f"{option} is {value} from now on; it was {stored[name]}.")
+            print(f"{option_of(name)} is {value} from now on; it was {stored[name]}.")
     return dataclasses.replace(settings, **changes)
 
 
@@ -118,7 +117,7 @@ def main(arguments=None):
     if "config" in given:
         given = {**read_config(given.pop("config")), **given}
     for name in PATHS:
-        if given.get(name) is not None and name != "data_dir":
+        if given.get(name) is not None:
             given[name] = str(Path(given[name]).resolve())
     if "device" in given:
         given["device"] = choose_device(given["device"])

@@ -1,6 +1,9 @@
 """A trained network as an ASE calculator, and dynamics with it."""
 
+import copy
 import dataclasses
+import pickle
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,6 +19,7 @@ from cormorant_np.training.settings import Settings
 
 ase = pytest.importorskip("ase", reason="ASE is not installed")
 
+from ase import Atoms  # noqa: E402
 from ase.build import molecule  # noqa: E402
 from ase.io import read  # noqa: E402
 
@@ -121,12 +125,52 @@ def test_the_drift_is_the_slope_of_the_total_energy():
     "arguments, words",
     [
         (["nowhere.xyz"], "no file nowhere.xyz"),
-        ([__file__], "ASE cannot read"),
+        ([__file__], "cannot be read by ASE"),
+        (["{periodic}"], "frame 0: the cell is periodic"),
+        (["{atom}"], "one atom only"),
+        (["{ethanol}", "--steps", "25"], "no multiple of --interval 10"),
+        (["{ethanol}", "--out", "{ethanol}"], r"must end in \.traj"),
+        (["{ethanol}", "--out", "{nowhere}/a.traj"], "is no folder"),
+        (["{phosphine}", "--out", "{folder}/new.traj"], "contain P"),
     ],
 )
-def test_what_is_wrong_with_dynamics_is_one_sentence(arguments, words, run_dir):
+def test_what_is_wrong_with_dynamics_is_one_sentence(arguments, words, run_dir, tmp_path):
+    files = {"folder": tmp_path, "nowhere": tmp_path / "nowhere"}
+    molecules = {"ethanol": "CH3CH2OH", "phosphine": "PH3", "atom": "H", "periodic": "H2O"}
+    for name, formula in molecules.items():
+        files[name], atoms = tmp_path / f"{name}.xyz", molecule(formula)
+        atoms.set_cell([9, 9, 9])
+        atoms.pbc = name == "periodic"
+        atoms.write(files[name])
+    before = sorted(tmp_path.iterdir())
     with pytest.raises(UserError, match=words):
-        dynamics.main([*arguments, "--run-dir", str(run_dir)])
+        dynamics.main([*(word.format(**files) for word in arguments), "--run-dir", str(run_dir)])
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_dynamics_has_the_steps_that_were_asked_for_and_overwrites_nothing(run_dir, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    molecule("CH3CH2OH").write("ethanol.xyz")
+    words = ["ethanol.xyz", "--run-dir", str(run_dir), "--timestep", "0.01", "--steps"]
+    assert dynamics.main([*words, "3"]) == 0
+    before = Path("ethanol-dynamics.traj").read_bytes()
+    assert len(read("ethanol-dynamics.traj", ":")) == 2
+    with pytest.raises(UserError, match="already: give another name"):
+        dynamics.main([*words, "5"])
+    assert Path("ethanol-dynamics.traj").read_bytes() == before
+
+
+def test_copies_of_a_calculator_are_calculators(ethanol):
+    energy = ethanol.get_potential_energy()
+    for copied in (copy.deepcopy(ethanol), pickle.loads(pickle.dumps(ethanol))):
+        assert copied.get_potential_energy() == energy
+
+
+@pytest.mark.parametrize("symbols, said", [("", "no atoms"), ("X", "the charge 0")])
+def test_what_is_no_molecule_is_refused(symbols, said, run_dir):
+    atoms = Atoms(symbols, calculator=Cormorant(run_dir))
+    with pytest.raises(UserError, match=said):
+        atoms.get_potential_energy()
 
 
 GFN2_XTB = """202.1 293.8 393.9 837.3 930.2 1040.3 1128.0 1152.3 1239.7 1265.2 1365.6 1404.7 1474.4 1493.6 1495.5 2852.7

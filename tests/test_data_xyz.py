@@ -88,12 +88,26 @@ def test_everything_that_a_frame_says(save):
     assert not frame.periodic and not frame.isotopes
 
 
+@pytest.mark.parametrize("note", ["'x energy=5 y'", '"said \\" energy=5 "', '"energy=5"', "{energy=5}"])
+def test_what_is_quoted_is_no_energy(save, note):
+    for header in (f"energy=-2 note={note}", f"note={note} energy=-2"):
+        (frame,) = read_frames(save(f"1\n{header}\nHe 0 0 0\n"))
+        assert frame.info["energy"] == "-2"
+
+
+def test_a_name_with_two_values_is_refused(save):
+    assert read_frames(save("1\nenergy=-2 energy=-2\nHe 0 0 0\n"))[0].info["energy"] == "-2"
+    with pytest.raises(UserError, match=r"line 2: energy stands there twice"):
+        read_frames(save("1\nenergy=-2 energy=-3\nHe 0 0 0\n"))
+
+
 @pytest.mark.parametrize(
     "header, periodic",
     [
         ('pbc="F F F"', False),
         ('pbc="F F T"', True),
         ("pbc=[False, True, False]", True),
+        ("pbc=[F, F, F]", False),
         ('Lattice="9 0 0 0 9 0 0 0 9"', True),
         ('Lattice="9 0 0 0 9 0 0 0 9" pbc="F F F"', False),
         ("pbc", False),

@@ -80,6 +80,7 @@ def test_data_know_nothing_of_the_network_s_mathematics():
         "cormorant_np.errors",
         "cormorant_np.config",
         "cormorant_np.backend",
+        "cormorant_np.files",
     }
 
 

@@ -56,7 +56,7 @@ def test_nothing_is_given_unless_it_is_typed():
     ],
 )
 def test_l_is_one_number_for_all_layers_or_one_for_each(text, l_max, l_max_sh):
-    config = network(new_settings(parse(text)), ethanol())
+    config = network(new_settings(parse(text)), ethanol().charges)
     assert (config.l_max, config.l_max_sh) == (l_max, l_max_sh)
 
 
@@ -67,7 +67,7 @@ def test_qm9s_last_layer_has_scalars_unless_every_layer_is_named():
 
 def test_the_network_is_the_papers_but_for_what_is_typed():
     settings = new_settings(parse("--num-frequencies 2 --max-power 1 --clamp-cutoffs --gain 3"))
-    config = network(settings, ethanol())
+    config = network(settings, ethanol().charges)
     expected = Config.md17(species=(1, 6, 8), num_frequencies=2, max_power=1, clamp_cutoffs=True, gain=3.0)
     assert config == expected
 
@@ -77,7 +77,7 @@ def test_a_runs_config_json_is_a_settings_file(tmp_path):
     path = tmp_path / "config.json"
     path.write_text(json.dumps({"settings": dataclasses.asdict(settings), "network": {}, "mean": 0}), encoding="utf-8")
     again = new_settings(read_config(path))
-    assert network(again, ethanol()) == network(settings, ethanol())
+    assert network(again, ethanol().charges) == network(settings, ethanol().charges)
     assert (again.lr, again.mirror) == (1e-4, False)
 
 

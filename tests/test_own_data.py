@@ -8,6 +8,7 @@ import pytest
 
 from cormorant_np import data, evaluate, predict, train
 from cormorant_np.data.units import energy_factor
+from cormorant_np.errors import UserError
 from cormorant_np.training import run_directory
 from cormorant_np.training.problem import load_data, prepare
 from cormorant_np.training.results import file_errors, run_errors
@@ -144,6 +145,89 @@ def test_predictions_are_results_for_ase_and_include_the_elements(finished, tmp_
     assert predict.main([*arguments[:-1], "--out", str(tmp_path / "predicted.csv")]) == 0
     table = np.loadtxt(tmp_path / "predicted.csv", delimiter=",", skiprows=1)
     np.testing.assert_allclose(table[:, 1], energies, atol=1e-7)
+
+
+def test_a_run_goes_on_with_its_own_command_line_and_with_its_own_energies_only(finished, tmp_path, capsys):
+    path, run_dir = write_mixed(tmp_path / "mixed.xyz", 40, 0), tmp_path / "run"
+    words = [*TINY.split(), "--gain", "auto", "--data-file", str(path), "--run-dir", str(run_dir)]
+    assert train.main(words) == 0
+    assert train.main([*words, "--resume", "--epochs", "2"]) == 0
+    assert train.main(["--config", str(run_dir / "config.json"), "--run-dir", str(run_dir), "--resume"]) == 0
+    with pytest.raises(UserError, match="--l-max 1, which --resume cannot change to 2"):
+        train.main([*words, "--resume", "--l-max", "2"])
+    write_mixed(path, 40, 1)
+    for again in (lambda: train.main([*words, "--resume", "--epochs", "3"]), lambda: run_errors(run_dir)):
+        with pytest.raises(UserError, match="energies of mixed are not those that the run was begun with"):
+            again()
+
+
+def test_an_element_that_does_not_train_is_refused(tmp_path):
+    frames = [line for k in range(30) for line in ("2", f"energy={k % 7}", "O 0 0 0", f"H 0 0 {1 + k / 99}")]
+    frames[-1] = frames[-1].replace("H", "F")
+    (tmp_path / "own.xyz").write_text("\n".join(frames), encoding="utf-8")
+    seeds = {}
+    for seed in range(8):
+        settings = settings_for(tmp_path / "own.xyz", seed=seed)
+        part = next(part for part, indices in load_data(settings)[1].items() if 29 in indices)
+        seeds.setdefault(part, settings)
+    assert prepare(seeds["train"]).config.species == (1, 8, 9)
+    with pytest.raises(UserError, match=r"F is in molecule 29 of own, one of the (valid|test) part, but in none"):
+        prepare(seeds["test" if "test" in seeds else "valid"])
+
+
+def test_more_molecules_than_a_file_has_are_refused(tmp_path):
+    train_file, test_file = (write_mixed(tmp_path / f"{k}.xyz", 9 * k, k) for k in (3, 2))
+    with pytest.raises(UserError, match=r"19 test molecules were asked for, but .*2\.xyz has 18"):
+        load_data(settings_for(train_file, test_file=str(test_file), num_test=19))
+
+
+def test_isolated_atoms_that_cannot_be_used_are_named(tmp_path):
+    path = write_mixed(tmp_path / "mixed.xyz", 30, 0, isolated=True)
+    path.write_text("".join(path.read_text(encoding="utf-8").rpartition("1\nconfig_type")[:1]), encoding="utf-8")
+    assert "The isolated atoms are not used: there is none of O." in prepare(settings_for(path)).dataset.notes
+    others = write_mixed(tmp_path / "others.xyz", 3, 1, isolated=True)
+    assert prepare(settings_for(path, test_file=str(others))).references == ATOMS
+
+
+def test_names_of_the_data_are_tried_for_reference_energies(tmp_path):
+    path = write_mixed(tmp_path / "own.xyz", 30, 0)
+    path.write_text(path.read_text(encoding="utf-8").replace("energy=", "dft_energy="), encoding="utf-8")
+    atoms = write_mixed(tmp_path / "atoms.xyz", 0, 0, isolated=True)
+    for name in ("energy", "dft_energy"):
+        settings = settings_for(path, energy_key="dft_energy", reference_energies=str(atoms))
+        assert prepare(settings).references == ATOMS, name
+        atoms.write_text(atoms.read_text(encoding="utf-8").replace("energy=", "dft_energy="), encoding="utf-8")
+
+
+def test_evaluate_says_what_is_doubtful_and_takes_other_names(finished, tmp_path, capsys):
+    text = (finished / "mixed.xyz").read_text(encoding="utf-8")
+    other = tmp_path / "other.xyz"
+    other.write_text(text.replace("energy=", "e_dft=").replace(":forces:R:3", ":f_dft:R:3"), encoding="utf-8")
+    words = ["--run-dir", str(finished / "run"), "--data-file", str(other), "--json"]
+    with pytest.raises(UserError, match="name them with --energy-key"):
+        evaluate.main(words)
+    assert evaluate.main([*words, "--energy-key", "e_dft"]) == 0
+    out, err = capsys.readouterr()
+    assert "force_mae" not in out and "no forces under the names that were tried" in err
+    assert evaluate.main([*words, "--energy-key", "e_dft", "--forces-key", "f_dft"]) == 0
+    named = json.loads(capsys.readouterr().out)
+    assert named["force_mae"] == file_errors(finished / "run", finished / "mixed.xyz")["force_mae"]
+    with pytest.raises(UserError, match="--energy-key can be given with --data-file alone"):
+        evaluate.main([*words[:2], "--energy-key", "e_dft"])
+
+
+def test_predict_refuses_cells_and_its_own_input_before_it_works(finished, tmp_path):
+    text, run_dir = (finished / "mixed.xyz").read_text(encoding="utf-8"), str(finished / "run")
+    own, cell = tmp_path / "own.xyz", tmp_path / "cell.xyz"
+    own.write_text(text, encoding="utf-8")
+    cell.write_text(text.replace('pbc="F F F"', 'pbc="T T T"'), encoding="utf-8")
+    with pytest.raises(UserError, match="frame 0: the cell is periodic"):
+        predict.main([str(cell), "--run-dir", run_dir])
+    with pytest.raises(UserError, match="is the file that is read"):
+        predict.main([str(own), "--run-dir", run_dir, "--out", str(own)])
+    with pytest.raises(UserError, match="is no folder: make it first"):
+        predict.main([str(own), "--run-dir", run_dir, "--out", str(tmp_path / "nowhere" / "a.csv")])
+    assert own.read_text(encoding="utf-8") == text
 
 
 def test_evaluate_takes_a_file(finished, capsys):

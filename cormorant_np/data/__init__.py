@@ -3,7 +3,7 @@
 from cormorant_np.data.batch import Batch, make_batch, take
 from cormorant_np.data.batches import draw_batches, padding_share
 from cormorant_np.data.dataset import Dataset, join, split
-from cormorant_np.data.frames import read_frames
+from cormorant_np.data.frames import read_frames, read_molecules
 from cormorant_np.data.loading import load
 from cormorant_np.data.own import load_file, read_references
 from cormorant_np.data.qm9 import describe_targets
@@ -24,6 +24,7 @@ __all__ = [
     "pad",
     "padding_share",
     "read_frames",
+    "read_molecules",
     "read_references",
     "read_xyz",
     "reference_energies",

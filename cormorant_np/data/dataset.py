@@ -73,6 +73,7 @@ def join(parts):
         positions=np.concatenate([_widened(one.positions, size) for one in sets]),
         energies=np.concatenate([factor * one.energies for one, factor in scaled]),
         forces=np.concatenate([factor * _widened(one.forces, size) for one, factor in scaled]) if has_forces else None,
+        references={z: f * e for one, f in scaled[::-1] for z, e in (one.references or {}).items()} or None,
         splits=dict(zip(parts, np.split(np.arange(ends[-1]), ends[:-1]), strict=True)),
         notes=tuple(dict.fromkeys(note for one in sets for note in one.notes)),
     )

@@ -46,6 +46,18 @@ def read_frames(path, max_memory=None):
     return frames
 
 
+def read_molecules(path, max_memory=None):
+    """As `read_frames`, but refuse what is periodic: the network knows molecules in a vacuum."""
+    frames = read_frames(path, max_memory)
+    for k, frame in enumerate(frames):
+        if frame.periodic:
+            raise UserError(
+                f"{path}, frame {k}: the cell is periodic, but the network knows only molecules in a vacuum; write "
+                'pbc="F F F" if the cell is only a box around the molecule.'
+            )
+    return frames
+
+
 def kind(path):
     """The suffix that tells the format, in lower case: ".xyz" for molecules.xyz.gz."""
     suffixes = [suffix.lower() for suffix in Path(path).suffixes]

@@ -7,7 +7,7 @@ import numpy as np
 from cormorant_np.data import plausibility
 from cormorant_np.data.dataset import Dataset, centred
 from cormorant_np.data.elements import SYMBOLS
-from cormorant_np.data.frames import kind, read_frames
+from cormorant_np.data.frames import kind, read_frames, read_molecules
 from cormorant_np.data.memory import check_memory, memory_limit
 from cormorant_np.data.reading import MAX_VALUE, read_npz
 from cormorant_np.data.units import canonical_energy_unit
@@ -51,14 +51,14 @@ def load_file(path, energy_unit=None, energy_key=None, forces_key=None, max_memo
     if kind(path) == ".npz":
         dataset = read_npz(path, name, "unknown", energy_unit, energy_key, forces_key, max_memory)
     else:
-        frames = read_frames(path, max_memory)
+        frames = read_molecules(path, max_memory)
         dataset = _dataset(path, name, frames, energy_unit, energy_key, forces_key, max_memory)
     warnings = plausibility.warn(dataset.charges, dataset.positions, dataset.energies, dataset.forces, dataset.unit)
     return dataset._replace(notes=(*dataset.notes, *warnings))
 
 
 def read_references(path, energy_unit=None, energy_key=None):
-    """Energies of isolated atoms from a file of frames with one atom each.
+    """Energies of isolated atoms from a file of frames with one atom each, under `energy_key` or the usual names.
 
     Returns
     -------
@@ -72,17 +72,12 @@ def read_references(path, energy_unit=None, energy_key=None):
     """
     canonical_energy_unit(energy_unit or DEFAULT_UNIT)
     frames = dict(enumerate(read_frames(path)))
-    energy_name, _ = _find_names(path, frames, energy_key, None)
+    has_key = any(energy_key in frame.info for frame in frames.values())
+    energy_name, _ = _find_names(path, frames, energy_key if has_key else None, None)
     return _references(path, frames, energy_name)
 
 
 def _dataset(path, name, frames, energy_unit, energy_key, forces_key, max_memory):
-    for k, frame in enumerate(frames):
-        if frame.periodic:
-            raise UserError(
-                f"{path}, frame {k}: the cell is periodic, but only molecules in a vacuum can be learned; write "
-                'pbc="F F F" if the cell is only a box around the molecule.'
-            )
     isolated = {k: frame for k, frame in enumerate(frames) if _is_isolated_atom(frame)}
     molecules = {k: frame for k, frame in enumerate(frames) if k not in isolated}
     if not molecules:

@@ -88,7 +88,7 @@ def _unit(path, arrays, energy_unit):
     except UserError as error:
         raise UserError(f"{path} has e_unit = {stated}: {error}") from error
     if given not in (None, unit):
-        raise UserError(f"{path} has e_unit = {stated}, which is not {energy_unit}: leave the unit out.")
+        raise UserError(f"{path} has e_unit = {stated}, which is not {energy_unit}: give {unit} as --energy-unit.")
     return unit, ()
 
 

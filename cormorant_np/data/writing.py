@@ -10,8 +10,8 @@ import numpy as np
 
 from cormorant_np.data.elements import SYMBOLS
 
-RESULTS = ("energy", "forces", "Properties", "pbc")
-"""Names in a header that are written anew, whatever they were in the file that was read."""
+RESULTS = ("energy", "forces", "Properties", "pbc", "free_energy", "stress", "virial", "dipole", "magmom")
+"""Names in a header that are not taken over from the file that was read: ASE would take them for results as well."""
 
 
 def write_extxyz(file, frames, energies, forces):

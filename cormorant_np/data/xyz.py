@@ -17,7 +17,10 @@ NUMBERS = ("z", "numbers", "atomic_numbers")
 POSITIONS = ("pos", "positions")
 
 NUMBER = re.compile(r"([+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+))(?:(?:[eEdD]|\*\^)([+-]?[0-9]+))?")
-KEY_VALUE = re.compile(r'(?<![\w.-])([A-Za-z_][\w.-]*)\s*=\s*(?:"([^"]*)"|\{([^{}]*)\}|\[([^\[\]]*)\]|(\S+))')
+KEY_VALUE = re.compile(
+    r"""(?<![\w.-])([A-Za-z_][\w.-]*)\s*=\s*"""
+    r"""(?:"((?:\\.|[^"\\])*)"|'([^']*)'|\{([^{}]*)\}|\[([^\[\]]*)\]|(\S+))"""
+)
 
 
 class Frame(NamedTuple):
@@ -113,7 +116,7 @@ def read_xyz_frames(path, max_memory=None):
                 f"{path} ends after line {len(lines)}, but line {start + 1} promises {num_atoms} atoms: "
                 "the file is not whole."
             )
-        info = _key_values(lines[start + 1])
+        info = _key_values(f"{path}, line {start + 2}", lines[start + 1])
         layout = _layout(f"{path}, line {start + 2}", info.pop("Properties", None))
         frames.append(_frame(path, lines, start + 2, end, info, layout))
         start = end + (3 if _is_end_of_qm9(lines, end) else 0)
@@ -146,10 +149,14 @@ def _number_of_atoms(path, lines, start):
     return int(text)
 
 
-def _key_values(line):
+def _key_values(where, line):
     """The `key=value` of a comment line, as text; quotes and brackets around a value are taken off."""
-    pairs = {key: "".join(values) for key, *values in KEY_VALUE.findall(line)}
-    return {("Properties" if key.lower() == "properties" else key): value for key, value in pairs.items()}
+    pairs = {}
+    for key, *values in KEY_VALUE.findall(line):
+        key, value = "Properties" if key.lower() == "properties" else key, "".join(values)
+        if pairs.setdefault(key, value) != value:
+            raise UserError(f"{where}: {_short(key)} stands there twice, with different values: keep one.")
+    return pairs
 
 
 def _layout(where, properties):
@@ -238,7 +245,7 @@ def _number(word):
 def _is_periodic(info):
     """As ASE has it: `pbc` decides; without it, a molecule with a `Lattice` is periodic."""
     if "pbc" in info:
-        return not set(info["pbc"].upper().split()) <= {"F", "FALSE", "0"}
+        return not set(info["pbc"].upper().replace(",", " ").split()) <= {"F", "FALSE", "0"}
     return "Lattice" in info
 
 

@@ -161,7 +161,7 @@ def check_elements(molecules, config):
     """A `UserError` that names the elements which the network has never seen."""
     unknown = sorted({int(z) for charges, _ in molecules for z in charges} - set(config.species))
     if unknown:
-        names, known = (", ".join(SYMBOLS[z] for z in zs) for zs in (unknown, config.species))
+        names, known = (", ".join(SYMBOLS.get(z, f"the charge {z}") for z in zs) for zs in (unknown, config.species))
         raise UserError(f"The molecules contain {names}, but the run was trained on {known} alone.")
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from cormorant_np import data
 from cormorant_np.backend import check_device, get_array_module, to_device
 from cormorant_np.config import Config
-from cormorant_np.data.elements import species_of
+from cormorant_np.data.elements import SYMBOLS, species_of
 from cormorant_np.data.memory import memory_limit
 from cormorant_np.data.units import energy_factor
 from cormorant_np.errors import UserError
@@ -73,11 +73,13 @@ def prepare(settings, run=None):
     """
     check_device(settings.device)
     dataset, splits = load_data(settings)
-    run = run or {"splits": splits, "config": network(settings, dataset)}
+    run = run or {"splits": splits, "config": network(settings, dataset.charges[splits["train"]])}
     splits, config = run["splits"], run["config"]
     check_splits(splits, dataset)
+    check_species(splits, config, dataset)
     check_size(config)
     references = run["references"] if "references" in run else find_references(settings, dataset, splits["train"])
+    dataset = dataset._replace(notes=(*dataset.notes, *unused_references(settings, dataset)))
     reference = data.reference_energies(dataset.charges, references) if references else np.zeros(len(dataset.energies))
     energies = dataset.energies - reference
     train = energies[splits["train"]]
@@ -109,6 +111,19 @@ def check_splits(splits, dataset):
             f"The run has a molecule of the number {last}, but {dataset.name} has {number}: give the data that it was "
             "begun with."
         )
+
+
+def check_species(splits, config, dataset):
+    """A `UserError` that names a molecule with an element which no training molecule has."""
+    for part, indices in splits.items():
+        unknown = ~np.isin(dataset.charges[indices], [0, *config.species])
+        if unknown.any():
+            row, atom = np.argwhere(unknown)[0]
+            symbol = SYMBOLS[int(dataset.charges[indices[row], atom])]
+            raise UserError(
+                f"{symbol} is in molecule {indices[row]} of {dataset.name}, one of the {part} part, but in none that "
+                "trains: leave it out, train on more molecules, or divide them by another --seed."
+            )
 
 
 def check_energies(mean, scale, run, dataset):
@@ -163,13 +178,19 @@ def load_data(settings):
     inside |= {part: tenth for part in ("valid", "test") if inside[part] is None}
     splits = data.split(dataset, *inside.values(), settings.seed)
     joined = data.join({"train": dataset, **others})
+    for part, one in others.items():
+        if (wanted[part] or 0) > len(one.energies):
+            raise UserError(
+                f"{wanted[part]} {part} molecules were asked for, but {files[part]} has {len(one.energies)}: give a "
+                f"smaller --num-{part}, or none for all of them."
+            )
     return joined, splits | {part: joined.splits[part][: wanted[part]] for part in others}
 
 
 def find_references(settings, dataset, train):
     """Energies of the elements: of isolated atoms if known, else fitted if compositions differ, else None."""
     if settings.reference_energies is not None:
-        references = data.read_references(settings.reference_energies, settings.energy_unit)
+        references = data.read_references(settings.reference_energies, settings.energy_unit, settings.energy_key)
         factor = energy_factor(settings.energy_unit or "eV", dataset.unit)
         return {charge: factor * energy for charge, energy in references.items()}
     if dataset.references and set(species_of(dataset.charges)) <= set(dataset.references):
@@ -178,6 +199,13 @@ def find_references(settings, dataset, train):
     if settings.is_qm9 or (compositions == compositions[0]).all():
         return None
     return data.fit_references(dataset.charges[train], dataset.energies[train])
+
+
+def unused_references(settings, dataset):
+    """A sentence if isolated atoms of the data are not used, since they lack an element."""
+    missing = set(species_of(dataset.charges)) - set(dataset.references or ())
+    if dataset.references and missing and settings.reference_energies is None:
+        yield f"The isolated atoms are not used: there is none of {', '.join(SYMBOLS[z] for z in sorted(missing))}."
 
 
 def with_force_weight(settings, dataset):

@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -115,15 +116,35 @@ def run_errors(run_dir, split="test", device=None, threads=None):
     return result if forces is None else result | mae_and_rmse("force", forces)
 
 
-def file_errors(run_dir, path, device="cpu", processes=2):
+def file_errors(run_dir, path, device="cpu", processes=2, energy_unit=None, energy_key=None, forces_key=None):
     """Errors of the best model of a run on a file of one's own, in the run's unit, whatever the file's.
+
+    What is doubtful about the file goes to stderr.
+
+    Parameters
+    ----------
+    energy_unit, energy_key, forces_key : as in `data.load_file`; None is what the run was trained with
 
     Returns
     -------
     dict as from `run_errors`, with the file's name as "split"
+
+    Raises
+    ------
+    UserError
+        If the file cannot be read, or the run's target is no energy of a molecule.
     """
     settings, network = read_settings(find_run(run_dir)), load_network(run_dir, device)
-    dataset = data.load_file(path, settings.energy_unit, settings.energy_key, settings.forces_key)
+    if not network.is_potential_energy:
+        raise UserError(f"The run in {run_dir} predicts {network.target}, and files have energies: use --split test.")
+    dataset = data.load_file(
+        path,
+        energy_unit or settings.energy_unit,
+        energy_key or settings.energy_key,
+        forces_key or settings.forces_key,
+    )
+    for note in dataset.notes:
+        print(note, file=sys.stderr)
     atoms, factor = dataset.charges > 0, energy_factor(dataset.unit, network.unit)
     molecules = [(z[own], r[own]) for z, r, own in zip(dataset.charges, dataset.positions, atoms, strict=True)]
     has_forces = dataset.forces is not None

@@ -240,13 +240,13 @@ def default_run_dir(settings):
     return Path("runs") / f"{settings.dataset}-{what}"
 
 
-def network(settings, dataset):
-    """The `Config` of the paper's network for a data set, with the user's changes."""
+def network(settings, charges):
+    """The `Config` of the paper's network for molecules with these charges, with the user's changes."""
     fields = {"num_channels": settings.num_channels, "convention": settings.convention}
     if settings.gain not in (None, "auto"):
         fields["gain"] = settings.gain
     if not settings.is_qm9:
-        species = species_of(dataset.charges)
+        species = species_of(charges)
         fields |= {"species": species, "charge_scale": max(species)}
     scalars_last, l_max_sh = settings.is_qm9, settings.l_max if settings.l_max_sh is None else settings.l_max_sh
     fields["l_max"] = by_layer(settings.l_max, settings.num_layers, scalars_last)
