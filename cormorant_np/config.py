@@ -133,6 +133,10 @@ class Config:
             raise UserError(f"negative_slope must be from 0 to 1, not {self.negative_slope}.")
         for name in ("charge_scale", "gain", "cutoff", "width", "negative_slope"):
             object.__setattr__(self, name, float(getattr(self, name)))
+        self._check_reach()
+
+    def _check_reach(self):
+        """A `UserError` if a layer should have an ℓ that none of its products has."""
         for s, (l_max, l_max_sh) in enumerate(zip(self.l_max, self.l_max_sh, strict=True)):
             l_in = self.layer_l_max(s)
             if l_max > (most := l_in + max(l_in, l_max_sh)):

@@ -76,7 +76,7 @@ def prepare(settings, run=None):
     run = run or {"splits": splits, "config": network(settings, dataset.charges[splits["train"]])}
     splits, config = run["splits"], run["config"]
     check_splits(splits, dataset)
-    check_species(splits, config, dataset)
+    check_species(config, dataset)
     check_size(config)
     references = run["references"] if "references" in run else find_references(settings, dataset, splits["train"])
     dataset = dataset._replace(notes=(*dataset.notes, *unused_references(settings, dataset)))
@@ -113,17 +113,15 @@ def check_splits(splits, dataset):
         )
 
 
-def check_species(splits, config, dataset):
+def check_species(config, dataset):
     """A `UserError` that names a molecule with an element which no training molecule has."""
-    for part, indices in splits.items():
-        unknown = ~np.isin(dataset.charges[indices], [0, *config.species])
-        if unknown.any():
-            row, atom = np.argwhere(unknown)[0]
-            symbol = SYMBOLS[int(dataset.charges[indices[row], atom])]
-            raise UserError(
-                f"{symbol} is in molecule {indices[row]} of {dataset.name}, one of the {part} part, but in none that "
-                "trains: leave it out, train on more molecules, or divide them by another --seed."
-            )
+    unknown = ~np.isin(dataset.charges, [0, *config.species])
+    if unknown.any():
+        molecule, atom = np.argwhere(unknown)[0]
+        raise UserError(
+            f"{SYMBOLS[int(dataset.charges[molecule, atom])]} is in molecule {molecule} of {dataset.name}, but in none "
+            "that trains: leave that molecule out, train on more of them, or divide them by another --seed."
+        )
 
 
 def check_energies(mean, scale, run, dataset):
