@@ -10,6 +10,7 @@ import numpy as np
 from cormorant_np.data.downloads import data_directory
 from cormorant_np.data.qm9 import Table, read_table
 from cormorant_np.errors import Parser, UserError, run_command
+from cormorant_np.files import written_whole
 
 
 def choose(table, rows):
@@ -39,7 +40,8 @@ def main(argv=None):
         raise UserError(f"--molecules must be from 1 to {len(table.index)}, the number of molecules in QM9.")
     rng = np.random.default_rng(args.seed)
     rows = np.sort(rng.choice(len(table.index), args.molecules, replace=False))
-    np.savez_compressed(args.out, **choose(table, rows)._asdict())
+    with written_whole(args.out) as part, open(part, "wb") as file:
+        np.savez_compressed(file, **choose(table, rows)._asdict())
     print(f"{args.out}: {args.molecules} molecules, {args.out.stat().st_size / 1000:.0f} kB")
 
 

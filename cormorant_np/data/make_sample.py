@@ -11,6 +11,7 @@ import numpy as np
 from tqdm import tqdm
 
 from cormorant_np.errors import Parser, UserError, run_command
+from cormorant_np.files import written_whole
 
 TIMESTEP_FS = 0.5
 FRICTION_PER_FS = 0.01
@@ -127,7 +128,8 @@ def main(argv=None):
     frames = run_dynamics(atoms, args.frames, args.temperature, args.interval_fs, args.equilibration_ps, args.seed)
     temperatures = frames.pop("T")
     theory = f"GFN2-xTB (tblite), Langevin dynamics at {args.temperature:g} K"
-    np.savez_compressed(out, **frames, name=name, theory=theory, type="d", r_unit="Ang", e_unit="kcal/mol")
+    with written_whole(out) as part, open(part, "wb") as file:
+        np.savez_compressed(file, **frames, name=name, theory=theory, type="d", r_unit="Ang", e_unit="kcal/mol")
     print(
         f"{out}: {args.frames} frames, mean kinetic temperature {temperatures.mean():.1f} K, "
         f"standard deviation of the energy {frames['E'].std():.3f} kcal/mol"
