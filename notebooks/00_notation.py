@@ -161,7 +161,8 @@ display(HTML(moving.molecule(charges, ours, both, caption, label)))
 #
 # How can a network know directions and yet not depend on them? An atom describes where its neighbours are by
 # *spherical harmonics*: functions on the sphere that turn when the molecule turns, sorted by their fineness $\ell = 0,
-# 1, 2, \dots$ Here is what a carbon atom sees of its four neighbours, with harmonics up to $L$ (notebook 07 has the
+# 1, 2, \dots$ Here is what a carbon atom sees of its four neighbours, with harmonics up to $L$. The farther a surface
+# reaches from its centre and the brighter it is, the more the atom sees in this direction (notebook 07 has the
 # formula):
 
 # %% tags=["hide-input"]
@@ -239,10 +240,11 @@ print("activations after the first layer:", *(f"ℓ = {l}: {f.shape}" for l, f i
 # | $W_{s,\ell}^{\rm vertex}$ | mixing weights of atoms | `layers.{s}.vertex.weight.{l}` | arranged | 07 |
 # | $W_{s,\ell}^{\rm edge}$ | mixing weights of edges | `layers.{s}.edge.weight.{l}` | arranged | 06 |
 #
-# A warning for those who read along in the supplement, which has three slips in its letters: Table 1 calls $C_{ij}$
-# what the equations call $G_{ij}$; the overview in 1.4.1 feeds VertexNetwork an $F_{ij}$ that is again $G_{ij}$;
-# and section 1.6 divides by $(2^\ell+1)$ where it means $(2\ell+1)$. The code counts layers from 0, so `layers.0`
-# makes $F^1$ from $F^0$.
+# A warning for those who read along in the supplement. Among its slips are these: Table 1 calls $C_{ij}$ what the
+# equations call $G_{ij}$; the overview in 1.4.1 feeds VertexNetwork an $F_{ij}$ that is again $G_{ij}$, and calls
+# $F_{ij,c} = F_c(|\mathbf r_{ij}|)$ what is $\eta_{ij}$; (S2) prints $m$ for the mask $\mu$ (notebook 06), and (S3)
+# $g^s$ for $g^{s+1}$ (notebook 07); section 1.6 divides by $(2^\ell+1)$ where it means $(2\ell+1)$. The code counts
+# layers from 0, so `layers.0` makes $F^1$ from $F^0$.
 #
 # ## Exercises
 #

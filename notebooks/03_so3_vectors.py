@@ -18,6 +18,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from scipy.linalg import block_diag, expm
 from scipy.spatial.transform import Rotation
+from scipy.special import sph_harm_y
 
 from cormorant_np import Config, data
 from cormorant_np.drawing import COLOURS, arrows, draw_molecule, print_table
@@ -147,15 +148,21 @@ def several(*ls):
 
 
 counts = [[len(commuting_maps(angular_momentum(a), angular_momentum(b))) for a in range(4)] for b in range(4)]
+np.testing.assert_array_equal(counts, np.eye(4))
 print_table([[f"to ℓ = {b}", *row] for b, row in enumerate(counts)], ["", *(f"from ℓ = {a}" for a in range(4))])
 (only,) = commuting_maps(angular_momentum(2), angular_momentum(2))
 np.testing.assert_allclose(only, only[0, 0] * np.eye(5), atol=1e-12)
 
 # %% [markdown]
-# One solution for $\ell = \ell'$, a multiple of the identity, and none else. The reason is short. Because of $J_z$, $M$
-# takes a rung $m$ to the rung $m$, times some number $\mu_m$. Because of $J_+$, two neighbouring rungs have the same
-# number. And if one ladder is longer than the other, $\mu$ is zero at a rung that only the longer one has, hence
-# everywhere. This is *Schur's lemma*.
+# One solution for $\ell = \ell'$, a multiple of the identity, and none else. The reason is short. From $M J_a = J'_a M$
+# for the three $J$ follows $M J^2 = J'^2 M$, that is $\ell(\ell+1)\, M = \ell'(\ell'+1)\, M$. If $\ell \ne \ell'$,
+# this leaves only $M = 0$. If $\ell = \ell'$, then $M$ takes a rung $m$ to the rung $m$, times some number $\mu_m$,
+# because of $J_z$. Because of $J_+$, with $c_m = \sqrt{\ell(\ell+1) - m(m+1)}$,
+#
+# $$M J_+ |m\rangle = c_m\, \mu_{m+1}\, |m+1\rangle \quad\text{equals}\quad
+# J_+ M |m\rangle = \mu_m\, c_m\, |m+1\rangle,$$
+#
+# and $c_m$ is not zero below the top: all $\mu_m$ are equal. This is *Schur's lemma*.
 #
 # An SO(3)-vector has $C$ channels of each $\ell$. Then $M$ may mix channels of the same $\ell$, by numbers that do not
 # depend on $m$, and nothing else: for $L = 2$ and two channels, $3 \cdot 2 \cdot 2 = 12$ numbers out of the $18 \cdot
@@ -169,15 +176,25 @@ print("free numbers:", len(commuting_maps(two_channels, two_channels)), "of", tw
 # ## Spherical harmonics turn with $D$
 #
 # $Y^\ell(R\,\hat{\mathbf r}) = D^\ell(R)\, Y^\ell(\hat{\mathbf r})$ holds for the conjugated harmonics that the
-# library uses (notebook 02). With the quantum mechanical ones, the same line would need $\overline{D^\ell(R)}$:
+# library uses (notebook 02). With the quantum mechanical ones, here from SciPy, the same line needs
+# $\overline{D^\ell(R)}$, and is wrong with $D^\ell(R)$ for $\ell > 0$:
+
 
 # %%
+def quantum_mechanical(vectors, l):
+    x, y, z = vectors.T
+    theta, phi = np.arccos(z / np.linalg.norm(vectors, axis=1)), np.arctan2(y, x)
+    return np.array([sph_harm_y(l, m, theta, phi) for m in range(-l, l + 1)])
+
+
 vectors = rng.standard_normal((10, 3))
 before, after = complex_sh(vectors, 3), complex_sh(vectors @ rotation.T, 3)
 for l in range(4):
     d = wigner_d(rotation, l)
     np.testing.assert_allclose(after[block(l)], d @ before[block(l)], atol=1e-13)
-    np.testing.assert_allclose(after[block(l)].conj(), d.conj() @ before[block(l)].conj(), atol=1e-13)
+    y, turned_y = quantum_mechanical(vectors, l), quantum_mechanical(vectors @ rotation.T, l)
+    np.testing.assert_allclose(turned_y, d.conj() @ y, atol=1e-13)
+    assert l == 0 or abs(turned_y - d @ y).max() > 0.1
 np.testing.assert_allclose(after, rotate(before, rotation), atol=1e-13)
 
 # %% [markdown]

@@ -135,6 +135,10 @@ plt.show()
 #
 # The backward functions hand on gradients by frequencies, phases, cutoffs, widths and distances; all agree with
 # difference quotients (notebook 09 explains the method). An atom's distance to itself is 0 and stays 0.
+#
+# Here and later $\delta z$ is a small change of a number $z$, and $dz$ is the gradient $\partial L / \partial z$ of the
+# loss $L$. For complex $z$ it is $\partial L/\partial\,\mathrm{Re}\,z + i\,\partial L/\partial\,\mathrm{Im}\,z$, so
+# that $\delta L = \mathrm{Re}(\overline{dz}\,\delta z)$ (notebook 09).
 
 # %%
 others = 1 - np.eye(9)
@@ -160,7 +164,7 @@ for name, forward, backward, inputs in [
 
 # %% [markdown]
 # Would such a check notice a slip? `assert_backward` says what is wrong in a sentence. Here is the mask with a
-# forgotten minus in $dw = -\sum x\, dx / w$:
+# forgotten minus in $dw = -\sum x\, dx / w$, with $x = (r_c - r)/w$:
 
 
 # %%

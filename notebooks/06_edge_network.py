@@ -119,7 +119,9 @@ print_table(rows, ["layer", "weight", "g", "d", "η", "columns"])
 # ## A look at real edges
 #
 # Two layers of a freshly started network, on ethanol: $|g|$ of one channel for all pairs. Receivers $i$ run down,
-# senders $j$ across. The mask is visible: bonds are bright, and distant pairs are dark.
+# senders $j$ across, and every panel has its own colour scale. The mask is visible: distant pairs are dark. Among near
+# pairs the random weights decide. So a bond may be dark, as C–O is in $|g^1|$ for $\ell = 1$, and two hydrogens on one
+# carbon, 1.6 to 1.8 Å apart, may be bright, as they are there.
 
 # %% tags=["hide-input"]
 F_0, _ = plain.input_forward(params, charges, distances, config)
@@ -143,7 +145,7 @@ plt.show()
 # %% [markdown]
 # ## Backward
 #
-# For $g = \mu\, e$ and $e = W x$, with the gradient convention of notebook 09, $de = \mu\, dg$,
+# For $g = \mu\, e$ and $e = W x$, with the gradients $dz$ of notebook 05 (derived in notebook 09), $de = \mu\, dg$,
 # $dW = de\, x^\dagger$, $dx = W^\dagger de$ and $d\mu = \sum_\ell \mathrm{Re}(\bar e\, dg)$. Here is the weight of
 # $\ell = 1$ and the mask as loops:
 

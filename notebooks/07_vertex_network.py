@@ -22,14 +22,16 @@ from cormorant_np.spherical_harmonics import complex_sh
 # %% [markdown]
 # ## What an atom can see
 #
-# Let a carbon atom look around. Each neighbour $j$ contributes its harmonics $Y^\ell(\hat{\mathbf r}_{ij})$, and
+# Let a carbon atom $i$ look around. Each neighbour $j$ contributes its harmonics $Y^\ell(\hat{\mathbf r}_{ji})$, and
 # the atom gets only their sum. How well does the sum tell where the neighbours are? Read it as a function on the
 # sphere again,
 #
-# $$f(\hat{\mathbf u}) = \sum_{\ell \le L} (2\ell+1) \sum_j \sum_m Y^\ell_m(\hat{\mathbf r}_{ij})\,
+# $$f(\hat{\mathbf u}) = \sum_{\ell \le L} (2\ell+1) \sum_j \sum_m Y^\ell_m(\hat{\mathbf r}_{ji})\,
 # \overline{Y^\ell_m(\hat{\mathbf u})}.$$
 #
-# It grows where a neighbour is, as sharply as $L$ allows.
+# It grows where a neighbour is, as sharply as $L$ allows. ($\hat{\mathbf r}_{ji}$ points from the atom to its
+# neighbour. In the picture, distance from the centre and colour are $f$ where it is positive; negative parts are not
+# drawn, and every surface has a scale of its own.)
 
 # %% tags=["hide-input"]
 ethanol = data.load("sample")

@@ -58,6 +58,44 @@ np.testing.assert_allclose(F_0[0], naive)
 # function of the element, the tensor product is redundant: every element simply learns its own $n_c$ complex
 # numbers.
 #
+# ## One layer (section 1.4.1)
+#
+# A layer, the supplement's $\mathrm{CGLayer}(g_{ij}^s, F_i^s, \mathbf r_i)$, is three functions in a row,
+#
+# $$\begin{aligned}
+# g_{ij}^{s+1} &\leftarrow \mathrm{EdgeNetwork}(g_{ij}^s, \mathbf r_{ij}, F_i^s), \\
+# G_{ij}^{s+1} &\leftarrow \mathrm{Edge2Vertex}(g_{ij}^{s+1}, Y^\ell(\hat{\mathbf r}_{ij})), \\
+# F_i^{s+1} &\leftarrow \mathrm{VertexNetwork}(G_{ij}^{s+1}, F_i^s).
+# \end{aligned}$$
+#
+# They are (S2), (S3), and (S4) with (S5), from notebooks 06 and 07, with the radial functions and the mask of notebook
+# 05. (The supplement prints $F_{ij}^s$ for $G_{ij}^{s+1}$ in the third line.) CGNet is $S$ of these in a row. It begins
+# with the input's $F^0$ and without edges.
+
+
+# %%
+def layer(params, g, F, distances, harmonics, config):
+    eta, _ = plain.radial_forward(params["radial.kappa"], params["radial.phi"], distances, config)
+    mu, _ = plain.mask_forward(params["edge.cutoff"], params["edge.width"], distances, config)
+    g, _ = plain.edge_network_forward(plain.under("edge.weight.", params), g, F, eta, mu)
+    G, _ = plain.edge_to_vertex_forward(g, harmonics)
+    F, _ = plain.vertex_network_forward(plain.under("vertex.weight.", params), G, F, config.vertex_order)
+    return g, F
+
+
+def cg_net(params, F, distances, harmonics, config):
+    g, all_F = [], []
+    for s in range(config.num_layers):
+        g, F = layer(plain.under(f"layers.{s}.", params), g, F, distances, harmonics, config)
+        all_F.append(F)
+    return all_F
+
+
+all_F = cg_net(params, [F_0], distances, harmonics, config)
+for ours, expected in zip(all_F, plain.features(params, charges, positions, config), strict=True):
+    np.testing.assert_allclose(np.concatenate(ours), np.concatenate(expected))
+
+# %% [markdown]
 # ## Invariants (section 1.5)
 #
 # On the way out, every layer's activations are turned into real numbers that do not change under rotations:
@@ -69,7 +107,7 @@ np.testing.assert_allclose(F_0[0], naive)
 # spherical harmonics themselves the two are equal, but for complex combinations $\xi_1$ also knows about the phase.
 
 # %%
-F_1, _ = plain.features(params, charges, positions, config)
+F_1, _ = all_F
 
 naive = []
 for part in (np.real, np.imag):
@@ -89,28 +127,21 @@ print("scalars of a layer with L = 2 and 3 channels, for every atom:", len(scala
 # %% [markdown]
 # ## OUTPUT for MD17, and the whole network
 #
-# The scalars of all layers are concatenated to $x_i$, summed over atoms, and one linear layer gives the energy
-# (1.5.1): $y = A\,(\sum_i x_i) + b$. With this we can write (S1) down. A layer is that of notebooks 05 to 07: radial
-# functions and mask, the edge network (S2), edge to vertex (S3), the vertex network (S4, S5).
+# The scalars of all layers are concatenated,
+#
+# $$x_i = \bigoplus_{s=1}^{S} \Bigl( \xi_0(F_i^s) \oplus
+# \bigoplus_{\ell=0}^{L} \bigl( \xi_1(F_{\ell,i}^s) \oplus \xi_2(F_{\ell,i}^s) \bigr) \Bigr).$$
+#
+# (The supplement starts at $s = 0$; the counts below need $s = 1$.) They are summed over atoms, and one linear layer
+# gives the energy (1.5.1): $y = A\,(\sum_i x_i) + b$. With this we can write (S1) down:
 
 
 # %%
-def layer(params, g, F, distances, harmonics, config):
-    eta, _ = plain.radial_forward(params["radial.kappa"], params["radial.phi"], distances, config)
-    mu, _ = plain.mask_forward(params["edge.cutoff"], params["edge.width"], distances, config)
-    g, _ = plain.edge_network_forward(plain.under("edge.weight.", params), g, F, eta, mu)
-    G, _ = plain.edge_to_vertex_forward(g, harmonics)
-    F, _ = plain.vertex_network_forward(plain.under("vertex.weight.", params), G, F, config.vertex_order)
-    return g, F
-
-
 def cormorant(params, charges, positions, config):
     distances, harmonics, _ = plain.geometry_forward(positions, config)
-    F, _ = plain.input_forward(params, charges, distances, config)
-    g, scalars = [], []
-    for s in range(config.num_layers):
-        g, F = layer(plain.under(f"layers.{s}.", params), g, F, distances, harmonics, config)
-        scalars.append(plain.invariants_forward(F, config)[0])
+    F_0, _ = plain.input_forward(params, charges, distances, config)
+    all_F = cg_net(params, F_0, distances, harmonics, config)
+    scalars = [plain.invariants_forward(F, config)[0] for F in all_F]
     energy, _ = plain.output_forward(params, np.concatenate(scalars), config)
     return energy
 
@@ -172,6 +203,9 @@ plt.show()
 #
 # $$F_i^0 = \mathrm{MLP}\Bigl(\sum_j \mu_{ij} \tilde F_j \oplus \tilde F_i\Bigr), \qquad
 # y = \mathrm{MLP}_2\Bigl(\sum_i \mathrm{MLP}_1(x_i)\Bigr).$$
+#
+# The input's perceptron gives $2 n_c$ real numbers, which are read in pairs, as the real and imaginary parts of $n_c$
+# complex ones.
 
 # %%
 qm9 = Config.qm9(num_channels=3, l_max=(2, 0), l_max_sh=(2, 0), num_hidden=8, num_intermediate=4)

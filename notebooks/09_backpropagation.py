@@ -25,7 +25,7 @@ from cormorant_np.gradient_check import (
 )
 from cormorant_np.model import init_params
 from cormorant_np.so3_vector import block, num_l
-from cormorant_np.spherical_harmonics import normalise, normalise_backward
+from cormorant_np.spherical_harmonics import normalise, normalise_backward, solid_sh, solid_sh_backward
 
 rng = np.random.default_rng(0)
 
@@ -220,7 +220,8 @@ plt.show()
 
 # %% [markdown]
 # Blue is an operation and has a backward function; green is learned; white is a value that somebody else has made or
-# will use. We go through it from the bottom to the top.
+# will use. We go through it from the bottom to the top. In the first layer, $F^s$ is $F^0$, which comes from the input;
+# that is the last step.
 #
 # ## From the energy backwards
 #
@@ -458,6 +459,61 @@ def mask_gradient(d_mask, cache):
 show(backward_errors(mask, mask_gradient, [np.array([1.7, 2]), np.array([0.2, 0.3])], rng))
 
 # %% [markdown]
+# For $\eta$, with $x = 2\pi\kappa_n r + \phi_n$, the real part of $\eta_{(k,n)}$ is $r^{-k} \sin x$, and hence
+# $dx = \sum_k r^{-k} \cos x\; \mathrm{Re}\, d\eta_{(k,n)}$. All pairs share $\kappa$ and $\phi$, so they collect sums
+# over pairs,
+#
+# $$d\kappa_n = \sum 2\pi r\, dx, \qquad d\phi_n = \sum dx,$$
+#
+# and $\bar\kappa$ and $\bar\phi$ likewise, with the imaginary part of $d\eta$:
+
+# %%
+kappa, phi = rng.uniform(0, 3, (2, 4)), rng.uniform(0, 6, (2, 4))  # Re and Im, n
+eta, cache = plain.radial_forward(kappa, phi, distances, config)
+d_eta = random_complex(*eta.shape)
+d_kappa, d_phi, _ = plain.radial_backward(d_eta, cache)
+
+naive_kappa, naive_phi = np.zeros_like(kappa), np.zeros_like(phi)
+powers = np.array([(distances + np.eye(9)) ** -k * (1 - np.eye(9)) for k in range(4)])  # r^-k, and zero for j = i
+for part, d in enumerate([d_eta.real, d_eta.imag]):
+    for n in range(4):
+        wave = np.cos(2 * np.pi * kappa[part, n] * distances + phi[part, n])
+        d_x = sum(powers[k] * wave * d.reshape(4, 4, 9, 9)[k, n] for k in range(4))
+        naive_kappa[part, n] = (2 * np.pi * distances * d_x).sum()
+        naive_phi[part, n] = d_x.sum()
+np.testing.assert_allclose(d_kappa, naive_kappa)
+np.testing.assert_allclose(d_phi, naive_phi)
+
+
+def radial(kappa, phi):
+    return plain.radial_forward(kappa, phi, distances, config)
+
+
+def radial_gradient(d_eta, cache):
+    return plain.radial_backward(d_eta, cache)[:2]
+
+
+show(backward_errors(radial, radial_gradient, [kappa, phi], rng))
+
+# %% [markdown]
+# **Harmonics.** $Y$ is complex and $\hat{\mathbf r}$ real, so the second rule holds: a change of the component $a$ by
+# $\delta\hat r_a$ changes every $Y^\ell_m$ by $\partial_a Y^\ell_m\, \delta\hat r_a$, and
+#
+# $$d\hat r_a = \mathrm{Re} \sum_{\ell m} \overline{\partial_a Y^\ell_m}\; dY^\ell_m,$$
+#
+# with the derivatives of notebook 02. They are those of the solid harmonics $r^\ell\, Y^\ell_m$, which are the same
+# where $r = 1$; in what follows only the part across $\hat{\mathbf r}$ will count.
+
+# %%
+unit, _ = normalise(rng.standard_normal((5, 3)))
+d_Y, h, naive = random_complex(16, 5), 1e-6, np.zeros((5, 3))
+for a in range(3):
+    step = h * np.eye(3)[a]
+    slope = (solid_sh(unit + step, 3) - solid_sh(unit - step, 3)) / (2 * h)
+    naive[:, a] = (slope.conj() * d_Y).real.sum(axis=0)
+np.testing.assert_allclose(solid_sh_backward(d_Y, solid_sh(unit, 3)), naive, atol=1e-8)
+
+# %% [markdown]
 # **The unit vector**, $\hat{\mathbf r} = \mathbf r / r$. Stretching $\mathbf r$ does not change its direction, so
 # only the part of $d\hat{\mathbf r}$ *across* $\mathbf r$ counts, and the same sideways step turns a long vector
 # less:
@@ -475,6 +531,42 @@ for k in range(5):
     across = d_unit[k] - unit[k] * (unit[k] @ d_unit[k])
     expected = across / length[k] + unit[k] * d_length[k]
     np.testing.assert_allclose(normalise_backward(d_unit, d_length, unit, length)[k], expected)
+
+# %% [markdown]
+# **Input** (1.3.1), $F^0_i = W \tilde F_i + b$: the other end of the way. It is a mixing, $\tilde F$ is real, and all
+# atoms share the bias:
+#
+# $$dW = \sum_i dF^0_i\, \tilde F_i^T, \qquad db = \sum_i dF^0_i.$$
+#
+# $\tilde F$ depends on the charges alone, so that nothing goes on to the positions. (QM9's input has a perceptron and a
+# mask of its own, both real calculus; `input_backward` has it, too.)
+
+# %%
+start = {"input.weight": random_complex(2, 9), "input.bias": random_complex(2)}
+_, cache = plain.input_forward(start, charges, distances, config)
+d_F_0 = random_complex(2, 9)
+grads, _ = plain.input_backward([d_F_0[None]], cache)
+
+naive_weight, naive_bias = np.zeros((2, 9), dtype=complex), np.zeros(2, dtype=complex)
+for i in range(9):
+    scaled = charges[i] / config.charge_scale
+    f_tilde = np.outer([charges[i] == z for z in config.species], [1, scaled, scaled**2]).ravel()
+    naive_weight += np.outer(d_F_0[:, i], f_tilde)
+    naive_bias += d_F_0[:, i]
+np.testing.assert_allclose(grads["input.weight"], naive_weight)
+np.testing.assert_allclose(grads["input.bias"], naive_bias)
+
+
+def input_network(weight, bias):
+    (f,), cache = plain.input_forward({"input.weight": weight, "input.bias": bias}, charges, distances, config)
+    return f, cache
+
+
+def input_gradient(d_f, cache):
+    return tuple(plain.input_backward([d_f], cache)[0].values())
+
+
+show(backward_errors(input_network, input_gradient, list(start.values()), rng))
 
 # %% [markdown]
 # ## The whole way back
@@ -495,12 +587,14 @@ for k in range(5):
 # | $dW^{\rm edge}$, $dg^s \oplus dd \oplus d\eta$ | $de\, x^\dagger$, $\;W^\dagger de$ | `edge_network_backward` |
 # | $dF^s$ again | $\sum_j \overline{\tilde F_j}\,(dd_{ij} + dd_{ji})$ | `dot_backward` |
 # | $d\kappa, d\phi, dr_c, dw, dr$ | real calculus | `radial_backward`, `mask_backward` |
+# | $d\hat{\mathbf r}$ | $\mathrm{Re} \sum_{\ell m} \overline{\partial Y}\, dY$ | `geometry_backward` |
 # | $d\mathbf r$ | across $\mathbf r$ from $Y$, along it from $r$ | `geometry_backward` |
+# | $dW$, $db$ of the input | $\sum_i dF^0_i\, \tilde F_i^T$, $\;\sum_i dF^0_i$ | `input_backward` |
 #
 # ($c$ are the Clebsch-Gordan coefficients, $e$ is an edge before the mask, $x$ what is concatenated in (S2).)
 #
 # Now the check, for every array of parameters of a small network and for the positions. It knows nothing of the layers
-# between: it varies one array and looks at the energy.
+# between: it varies one array and looks at the energy. (An error below $10^{-16}$ is drawn at $10^{-16}$.)
 
 # %%
 config = Config.md17(num_channels=2, l_max=(2, 1), l_max_sh=(2, 1), max_power=1, num_frequencies=2)
@@ -528,10 +622,10 @@ errors["positions"] = gradient_error(energy_at, positions, d_positions, rng)
 assert max(errors.values()) < 1e-7
 
 figure, ax = plt.subplots(figsize=(5.4, 6.2))
-ax.plot(list(errors.values()), range(len(errors)), "o")
+ax.plot(np.maximum(list(errors.values()), 1e-16), range(len(errors)), "o")
 ax.set_yticks(range(len(errors)), list(errors), fontsize=9)
 ax.invert_yaxis()
-ax.set(xscale="log", xlim=(1e-16, 1e-6), xlabel="relative error against the difference quotient")
+ax.set(xscale="log", xlim=(3e-17, 1e-6), xlabel="relative error against the difference quotient")
 plt.show()
 
 # %% [markdown]

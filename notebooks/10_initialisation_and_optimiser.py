@@ -92,9 +92,10 @@ plt.show()
 
 # %% [markdown]
 # The deeper the layer, the steeper the curve. They cross near one point, and there the network balances on a
-# knife's edge: a gain ten per cent larger multiplies the last layer by a hundred. No single $g$ makes all layers
-# one; `tune_gain` finds the one for which they are as much above as below. Left of it, deep layers are silent at
-# first and have to grow in training; right of it they explode. It is prudent to start on the left, as $g = 5$ does.
+# knife's edge: a gain ten per cent larger multiplies the last layer by several hundred. No single $g$ makes all layers
+# one; `tune_gain` finds the one for which they are as much above as below (the dashed line, tuned on other random
+# numbers than those of the curves). Left of it, deep layers are silent at first and have to grow in training; right of
+# it they explode. It is prudent to start on the left, as $g = 5$ does.
 #
 # Why so steep? Count the powers of $g$: each matrix of weights brings one. Where activations are small, the term with
 # the fewest factors is the largest, the identity $W F^s$ of (S5), so that $|F^s| \propto g^s$. Where they are large, it

@@ -178,8 +178,9 @@ assert other_log[-1][3] < 0.6 * log[-1][3]
 
 # %% [markdown]
 # Each frame now says 28 things instead of one, and the forces become several times better; energies gain, too.
-# `python -m cormorant_np.train` learns both from the sample, with the paper's size of network, and reaches some
-# 0.4 kcal/mol/Å in a few minutes; `--protocol paper` learns from energies alone, as the paper did.
+# `python -m cormorant_np.train` learns both from the sample, with the paper's network and two frequencies instead of
+# four, and reaches some 0.4 kcal/mol/Å in a few minutes; `--protocol paper` learns from energies alone, as the paper
+# did.
 #
 # ## A rotated molecule
 #

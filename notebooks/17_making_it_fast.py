@@ -24,7 +24,7 @@ from cormorant_np.network.edge_network import edge_network_forward
 from cormorant_np.network.geometry import pair_functions_forward
 from cormorant_np.network.pairs import gather, spread, spread_parts
 from cormorant_np.network.real_form import join, real_matrix, split
-from cormorant_np.network.vertex_network import aggregate_forward, edge_to_vertex_forward, vertex_network_forward
+from cormorant_np.network.vertex_network import edge_to_vertex_forward, vertex_network_forward
 from cormorant_np.so3_vector import block
 from cormorant_np.spherical_harmonics import complex_sh, real_from_complex
 from cormorant_np.training import parallel
@@ -231,26 +231,35 @@ compare("real harmonics", with_complex_harmonics, lambda: edge_to_vertex_forward
 # \sum_{m_1 m_2} \langle \ell_1 m_1\, \ell_2 m_2 | \ell m \rangle
 # \underbrace{\sum_j G_{p, ij}\, F_{q, j}}_{A_{pq, i}}.$$
 #
-# `plain.py` couples every pair and sums over neighbours after. The fast network makes the sums $A_{pq}$ for all
-# components $p$ and $q$ first, as matrix products, and couples them for every *atom*. For an atom with eight neighbours
-# that is eight times less coupling. Here for one molecule, before as `plain.py` does it:
+# Read literally, the equation couples every pair and sums over neighbours after. The fast network makes the sums
+# $A_{pq}$ for all components $p$ and $q$ first, as matrix products, and couples them for every *atom*. For an atom with
+# eight neighbours that is eight times less coupling. (NumPy's `einsum`, with `optimize=True`, finds the better order in
+# `plain.py`, too.) Here are both orders for one molecule, with the same sparse matrix of coefficients, which a section
+# below explains:
 
 # %% tags=["machine"]
 plain_G = [np.tensordot(real_from_complex(l).conj().T, join(G[:, 0, block(l)], 3).swapaxes(0, 1), 1) for l in range(4)]
-couple = coupling(3, 3, 3, ("aggregate", "square", "identity"), "float32", "cpu")
-products = np.zeros((couple.matrix.shape[1] // 2, 2, C, 1, N), np.float32)
-of_aggregate = products[: ROWS * ROWS].reshape(ROWS, ROWS, 2, C, 1, N)
+order = ("aggregate", "square", "identity")
+matrix = coefficient_matrix(3, 3, 3, order).tocsr()[:, : ROWS * ROWS].astype(np.float32)  # (results, p q)
+G_p, F_q = np.concatenate(plain_G).astype(np.complex64), np.concatenate(F)  # (p, C, N_i, N_j) and (q, C, N_j)
 
 
 def couple_then_sum():
-    return [plain.cg_product_forward(plain_G, F, l, plain.AGGREGATE) for l in range(4)]
+    products = G_p[:, None] * F_q[:, :, None]  # p, q, C, i, j
+    return (matrix @ products.reshape(ROWS * ROWS, -1)).reshape(-1, C, N, N).sum(axis=3)
 
 
 def sum_then_couple():
-    aggregate_forward(edges[:, :, :1], pairs.harmonics[:, :1], features[:, :, :1], of_aggregate)
-    return couple.matrix @ products.reshape(len(products) * 2, -1)
+    sums = np.matmul(G_p[:, None], F_q[..., None])  # p, q, C, i, 1
+    return (matrix @ sums.reshape(ROWS * ROWS, -1)).reshape(-1, C, N)
 
 
+coupled = sum_then_couple()
+np.testing.assert_allclose(couple_then_sum(), coupled, atol=1e-5 * abs(coupled).max())
+by_plain = [np.array(plain.cg_product_forward(plain_G, F, l, plain.AGGREGATE)) for l in range(4)]  # path, m, C, N
+by_plain = np.concatenate([x.swapaxes(0, 1).reshape(-1, C, N) for x in by_plain])  # as the rows, (ℓ, m, path)
+of_aggregate = np.diff(matrix.indptr) > 0  # the other rows are those of square and identity
+np.testing.assert_allclose(coupled[of_aggregate], by_plain, atol=1e-5 * abs(coupled).max())
 compare("sum first, couple after", couple_then_sum, sum_then_couple)
 
 # %% [markdown]
@@ -298,7 +307,6 @@ np.testing.assert_array_equal(components_first, view)
 # and the 256 products $F_p F_q$ to all results, every path and component of (S5). It is almost empty:
 
 # %%
-order = ("aggregate", "square", "identity")
 matrix = coefficient_matrix(3, 3, 3, order).tocoo()
 filled = matrix.nnz / np.prod(matrix.shape)
 print(f"{matrix.shape[0]} x {matrix.shape[1]}, {matrix.nnz} nonzeros: {100 * filled:.1f} %")
@@ -321,6 +329,7 @@ plt.show()
 # it (the fold is explained next):
 
 # %% tags=["machine"]
+couple = coupling(3, 3, 3, order, "float32", "cpu")
 x = rng.standard_normal((couple.matrix.shape[1], C * B * N), dtype=np.float32)
 dense = couple.matrix.toarray()
 np.testing.assert_allclose(couple.matrix @ x, dense @ x, atol=1e-4)
@@ -394,8 +403,9 @@ np.testing.assert_allclose(new_features[:, :, 0], np.concatenate(by_l), atol=1e-
 # %% [markdown]
 # ## Chunks
 #
-# The arrays of a few molecules fit into a core's cache, those of a batch do not. So a batch is cut into chunks whose
-# gradients are added. One process, forward and backward of the paper's network for 25 ethanols:
+# A batch is cut into chunks whose gradients are added. The arrays of a few molecules fit into a core's cache, those of
+# a batch do not; but every chunk pays for Python's calls anew. One process, forward and backward of the paper's network
+# for 25 ethanols:
 
 # %% tags=["hide-input"]
 batch = data.make_batch(ethanol.charges[:25], ethanol.positions[:25], config)
@@ -423,15 +433,14 @@ ax.set(xlabel="molecules in a chunk", ylabel="ms for 25 ethanols", ylim=(0, None
 plt.show()
 
 # %% [markdown]
-# Very small chunks pay for Python's calls. Beyond a handful of molecules the curve is nearly flat: what is saved in
-# calls is lost where arrays leave the cache. The gain is in memory, and in shares that all processes can be given.
+# The smallest chunks are the slowest. In one process larger chunks may still be somewhat faster. A batch is cut all the
+# same, for memory, and so that all processes get a share.
 #
 # ## Processes
 #
 # Two threads of one Python process would wait for each other at every one of some thousand short operations. So each
 # core has a process of its own (`parallel.workers`), which gets a share of the batch and cuts it into chunks. Energies
-# of 25 ethanols, by one process and by two. Where other programs keep the cores busy, as they did when this page was
-# built, there is little to gain:
+# of 25 ethanols, by one process and by two. On busy cores there is less to gain, or nothing:
 
 # %% tags=["machine"]
 many = data.make_batch(ethanol.charges[:25], ethanol.positions[:25], config)
@@ -458,7 +467,7 @@ ax.barh(list(gains), list(gains.values()))
 ax.bar_label(ax.containers[0], fmt="%.1f", padding=3)
 ax.axvline(1, color="black", linewidth=0.8)
 ax.invert_yaxis()
-ax.set(xscale="log", xlim=(0.7, 2 * max(gains.values())), xlabel="times as fast")
+ax.set(xscale="log", xlim=(0.5, 2 * max(gains.values())), xlabel="times as fast")
 plt.show()
 
 # %% [markdown]
@@ -477,16 +486,23 @@ plt.show()
 #
 # </details>
 #
-# **2.** *Derive.* How many coefficients does `plain.py` multiply with for every pair of atoms and channel, and how many
-# products $G_p F_q$ does the fast network make in their place? Which other reason makes the second way faster?
+# **2.** *Derive.* How many coefficients has the aggregate, read literally, for every pair of atoms and channel, and how
+# many products $G_p F_q$ does the fast network make in their place? With how many numbers of its tables does `plain.py`
+# multiply, and how often?
 #
 # <details><summary>Solution</summary>
 #
-# All nonzero coefficients of the aggregate's 34 paths with $L = 3$, 449, and 256 products. More important, the products
-# are large regular matrix products, and the coefficients are applied once for an atom:
+# All nonzero coefficients of the aggregate's 34 paths with $L = 3$, 449, and 256 products. These are large regular
+# matrix products, and the 449 coefficients are applied once for an atom. `plain.py` sums first, too, and so applies its
+# tables once for an atom. But they are dense, 3436 entries over the 34 paths, and each path is a small `einsum` of its
+# own:
 #
 # ```python
 # print(np.count_nonzero(matrix.col < 256))
+# from cormorant_np.clebsch_gordan import paths
+# every_path = [(l1, l2, l) for l in range(4) for l1, l2 in paths(l, 3, 3)]
+# print(len(every_path), sum(table(*path).size for path in every_path))
+# print(np.einsum_path("pqm,pcij,qcj->mci", table(2, 2, 2), plain_G[2], F[2], optimize=True)[1])
 # ```
 #
 # </details>
