@@ -32,18 +32,25 @@ def read_molecule(path):
     Raises
     ------
     UserError
-        If ASE is not installed, the file cannot be read, or the molecule is periodic or has one atom only.
+        If ASE is not installed, the file cannot be read, or the molecule is periodic, has one atom only or isotopes.
     """
     try:
-        import ase
+        import ase.io
     except ImportError as error:
         raise UserError(f"Dynamics needs ASE ({error}): pip install ase.") from None
     frame, *others = read_molecules(path)
     if len(frame.charges) < 2:
         raise UserError(f"{path} has one atom only, which does not move: give a molecule.")
+    if frame.isotopes:
+        raise UserError(f"{path} has D or T, which would move with the mass of H: write H, and a column masses:R:1.")
     if others:
         print(f"{path} has {1 + len(others)} molecules: this is the dynamics of the first one, with new velocities.")
-    return ase.Atoms(frame.charges, frame.positions)
+    try:  # for masses and constraints
+        atoms = ase.io.read(Path(path).absolute(), index=0, do_not_split_by_at_sign=True)
+    except Exception:  # QM9's own files
+        return ase.Atoms(frame.charges, frame.positions)
+    atoms.calc, atoms.pbc = None, False
+    return atoms
 
 
 def check_times(steps, interval):
@@ -59,8 +66,9 @@ def new_trajectory(out, source):
     out = Path(out or f"{Path(source).stem}-dynamics.traj")
     if out.suffix != ".traj":
         raise UserError(f"--out {out} must end in .traj, which `ase convert` turns into other formats.")
-    if out.exists():
-        raise UserError(f"There is a trajectory {out} already: give another name as --out, or remove it.")
+    for written in (out, out.with_suffix(".png")):
+        if written.exists():
+            raise UserError(f"There is a file {written} already: give another name as --out, or remove it.")
     check_output(out, source)
     return out
 
@@ -72,7 +80,7 @@ def set_off(atoms, temperature, rng):
     older = velocitydistribution.MaxwellBoltzmannDistribution  # than ASE 3.28
     getattr(velocitydistribution, "thermalize_momenta", older)(atoms, temperature_K=temperature, rng=rng)
     velocitydistribution.Stationary(atoms)
-    if len(atoms) > 1:
+    with np.errstate(divide="ignore", invalid="ignore"):  # of linear molecules, about their axis
         velocitydistribution.ZeroRotation(atoms)
 
 
@@ -161,7 +169,8 @@ def main(arguments=None):
     rng = np.random.default_rng(options.seed)
     set_off(atoms, options.temperature, rng)
     dynamics = integrator(atoms, options.timestep, options.temperature, options.thermostat, rng)
-    atoms.get_potential_energy()  # what cannot be computed leaves no file behind
+    atoms.get_potential_energy()  # what cannot be computed, or has fallen apart, leaves no file behind
+    check_molecule(atoms, 0)
     with Trajectory(out, "w", atoms) as trajectory:
         energies = run(atoms, dynamics, options.steps, interval, trajectory)
     between = interval * options.timestep

@@ -6,6 +6,7 @@ import os
 import secrets
 import shutil
 import stat
+import time
 from pathlib import Path
 
 from cormorant_np.errors import UserError, sentence_of
@@ -17,6 +18,8 @@ except ImportError:  # Windows
 
 LEFTOVERS = ".cormorant-*.tmp"
 """What a killed process may leave behind in a folder."""
+
+SECONDS_OF_A_DAY = 86400
 
 
 def replace_file(path, content, keep=None):
@@ -57,6 +60,10 @@ def written_whole(path):
     """The name of a new file beside `path`, made by what is inside, which then becomes `path`, or is removed."""
     path = Path(path)
     part = _new_name_beside(path)
+    for left in path.parent.glob(LEFTOVERS):
+        with contextlib.suppress(OSError):
+            if time.time() - left.stat().st_mtime > SECONDS_OF_A_DAY:
+                left.unlink()
     try:
         yield part
         os.replace(part, path)

@@ -13,6 +13,7 @@ y = a b gives da = conj(b) dy; what is read several times collects a sum; what i
 from functools import partial
 
 import numpy as np
+from scipy.spatial.distance import pdist
 from scipy.special import expit
 
 from cormorant_np.clebsch_gordan import paths, table
@@ -30,8 +31,8 @@ einsum = partial(np.einsum, optimize=True)
 def forward(params, charges, positions, config):
     """CORMORANT = OUTPUT(CGNet(INPUT({Z_i, r_i}))) (S1): the energy of N atoms, from (N,) and (N, 3) in Å."""
     charges, positions = np.asarray(charges), np.asarray(positions, float)
+    check_molecule(charges, positions, config)
     distances, harmonics, geometry_cache = geometry_forward(positions, config)
-    check_molecule(charges, distances, config)
     F, input_cache = input_forward(params, charges, distances, config)
     g, all_F, scalars, layer_caches = [], [], [], []
     for s in range(config.num_layers):
@@ -62,12 +63,14 @@ def backward(d_energy, cache):
     return grads | d_input, geometry_backward(d_distances + d_r, d_harmonics, geometry_cache)
 
 
-def check_molecule(charges, distances, config):
+def check_molecule(charges, positions, config):
     """Refuse what the equations would take without a word: padding, other elements, and two atoms at one place."""
+    if charges.ndim != 1 or positions.shape != (len(charges), 3):
+        raise UserError(f"Charges (N,) and positions (N, 3) are needed, not {charges.shape} and {positions.shape}.")
     if not set(charges.tolist()) <= set(config.species):
         raise UserError(f"The charges must be of {config.species}, without padding, but they are {charges.tolist()}.")
-    if (distances == 0).sum() > len(charges):
-        raise UserError("Two atoms are at the same place: correct the positions.")
+    if not (pdist(positions) > 1e-3).all():
+        raise UserError("Two atoms are closer than 0.001 Å, or positions are not finite: correct the positions.")
 
 
 def features(params, charges, positions, config):

@@ -6,6 +6,7 @@ Without arguments, a short run on the bundled sample (ethanol, 3000 training fra
 
 import argparse
 import dataclasses
+import os
 import signal
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from cormorant_np.training.parallel import default_threads, on_ranks
 from cormorant_np.training.reporting import with_mev
 from cormorant_np.training.results import summarise
 from cormorant_np.training.run_directory import read_run, read_settings
-from cormorant_np.training.settings import PROTOCOLS, default_run_dir, new_settings, option_of
+from cormorant_np.training.settings import PROTOCOLS, by_layer, default_run_dir, new_settings, option_of
 
 MAY_CHANGE = ("epochs", "lr", "lr_final", "save_every", "threads", "device")
 MAY_CHANGE += ("data_dir", "data_file", "valid_file", "test_file")
@@ -51,27 +52,47 @@ def resumed_settings(run_dir, given):
     UserError
         If another option is given that differs from the run's.
     """
-    settings = read_settings(run_dir)
-    given = {**given, **given.pop("network", {})}
-    stored = {**dataclasses.asdict(read_run(run_dir)["config"]), **dataclasses.asdict(settings)}
-    changes = {name: value for name, value in given.items() if _comparable(value) != _comparable(stored[name])}
-    if changes.get("gain") == "auto":  # which was tuned when the run began
-        del changes["gain"]
+    settings, config = read_settings(run_dir), read_run(run_dir)["config"]
+    if settings.lr_final == settings.lr:
+        settings = dataclasses.replace(settings, lr_final=None)
+    stored = effective(settings, config)
+    given = {name: value for name, value in {**given, **given.pop("network", {})}.items() if value is not None}
+    if given.get("gain") == "auto":
+        del given["gain"]
+        print(f"The gain stays as it was when the run began, {config.gain:.6g}.")
+    given = {name: _for_each_layer(name, value, settings, config) for name, value in given.items()}
+    changes = {name: value for name, value in given.items() if value != stored[name]}
     for name, value in changes.items():
         if name not in MAY_CHANGE:
-            old, new = _comparable(stored[name]), _comparable(value)
-            raise UserError(f"The run in {run_dir} has {option_of(name)} {old}, which --resume cannot change to {new}.")
+            had = stored[name]
+            raise UserError(
+                f"The run in {run_dir} has {option_of(name)} {had}, which --resume cannot change to {value}."
+            )
     for name, value in changes.items():
         if name not in ("threads", "device", "save_every"):
             print(f"{option_of(name)} is {value} from now on; it was {stored[name]}.")
     return dataclasses.replace(settings, **changes)
 
 
-def _comparable(value):
-    """Lists are tuples, and one number for all layers is the same as a list of one."""
-    if isinstance(value, list | tuple):
-        return value[0] if len(value) == 1 else tuple(value)
-    return value
+def effective(settings, config):
+    """The fields of a run's `Settings` and `Config`, a dict; defaults stand where nothing was given."""
+    given = {name: value for name, value in vars(settings).items() if value is not None}
+    return {
+        **vars(settings),
+        "rmd17_split": 1,
+        **vars(config),
+        **given,
+        "l_max": config.l_max,
+        "l_max_sh": config.l_max_sh,
+    }
+
+
+def _for_each_layer(name, value, settings, config):
+    """Lists are tuples; one number for all layers is that of each."""
+    if name in ("l_max", "l_max_sh"):
+        (value,) = value if isinstance(value, list | tuple) and len(value) == 1 else (value,)
+        return by_layer(value, len(config.l_max), settings.is_qm9)
+    return tuple(value) if isinstance(value, list) else value
 
 
 def check_options(given, dataset):
@@ -118,18 +139,18 @@ def main(arguments=None):
         given = {**read_config(given.pop("config")), **given}
     for name in PATHS:
         if given.get(name) is not None:
-            given[name] = str(Path(given[name]).resolve())
+            given[name] = str(Path(os.path.expanduser(given[name])).resolve())
     if "device" in given:
         given["device"] = choose_device(given["device"])
     if one := default_threads(None):
         given.setdefault("threads", one)
     resume, run_dir, protocol = given.pop("resume", False), given.pop("run_dir", None), given.pop("protocol", None)
     run_dir = Path(run_dir) if run_dir else default_run_dir(new_settings(given, protocol))
-    if resume and protocol:
-        raise UserError("--resume goes on as the run was begun: leave out --protocol.")
     settings = resumed_settings(run_dir, given) if resume else new_settings(given, protocol)
     if not resume:
         check_options(options, settings.dataset)
+    elif protocol and (protocol == "forces") != (settings.force_weight > 0):
+        raise UserError(f"The run in {run_dir} was not begun with --protocol {protocol}: leave it out.")
     if settings.dataset == "sample":
         print("A short run on the bundled sample; --dataset md17 and --protocol paper do what the paper did.")
     result = train_and_test(settings, run_dir, resume)

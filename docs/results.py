@@ -64,7 +64,7 @@ def rmd17(molecule, more, frames=950, batches=OF_5):
 
 
 def split_of_ethanol(number):
-    """Other splits of rMD17 than the first are not an option of train, but their two files are files of one's own."""
+    """The two files of a split of rMD17, as files of one's own: the validation frames are then drawn from its first."""
     train, test = (f"{{data}}/rmd17/rmd17_ethanol_{part}_0{number}.npz" for part in ("train", "test"))
     return f"--data-file {train} --test-file {test} --num-valid 50 --energy-unit kcal/mol --epochs 40 {OF_10}"
 

@@ -21,10 +21,12 @@ ase = pytest.importorskip("ase", reason="ASE is not installed")
 
 from ase import Atoms  # noqa: E402
 from ase.build import molecule  # noqa: E402
+from ase.constraints import FixAtoms  # noqa: E402
 from ase.io import read  # noqa: E402
 
 from cormorant_np.calculator import Cormorant  # noqa: E402
 
+COLUMNS = ["symbols", "positions", "masses", "move_mask"]
 TINY = Settings(num_train=40, num_valid=10, num_test=10, epochs=2, batch_size=10, num_channels=2, num_layers=2, l_max=1)
 
 
@@ -131,6 +133,9 @@ def test_the_drift_is_the_slope_of_the_total_energy():
         (["{ethanol}", "--steps", "25"], "no multiple of --interval 10"),
         (["{ethanol}", "--out", "{ethanol}"], r"must end in \.traj"),
         (["{ethanol}", "--out", "{nowhere}/a.traj"], "is no folder"),
+        (["{ethanol}", "--out", "{folder}/own.traj"], r"a file .*own\.png already"),
+        (["{isotopes}"], "D or T"),
+        (["{pieces}"], "fell into 2 pieces before step 0"),
         (["{phosphine}", "--out", "{folder}/new.traj"], "contain P"),
     ],
 )
@@ -142,6 +147,10 @@ def test_what_is_wrong_with_dynamics_is_one_sentence(arguments, words, run_dir, 
         atoms.set_cell([9, 9, 9])
         atoms.pbc = name == "periodic"
         atoms.write(files[name])
+    (tmp_path / "own.png").write_bytes(b"mine")
+    files["isotopes"], files["pieces"] = tmp_path / "isotopes.xyz", tmp_path / "pieces.xyz"
+    files["isotopes"].write_text("2\n\nO 0 0 0\nD 0 0 1\n", encoding="utf-8")
+    files["pieces"].write_text("2\n\nO 0 0 0\nH 0 0 30\n", encoding="utf-8")
     before = sorted(tmp_path.iterdir())
     with pytest.raises(UserError, match=words):
         dynamics.main([*(word.format(**files) for word in arguments), "--run-dir", str(run_dir)])
@@ -155,9 +164,20 @@ def test_dynamics_has_the_steps_that_were_asked_for_and_overwrites_nothing(run_d
     assert dynamics.main([*words, "3"]) == 0
     before = Path("ethanol-dynamics.traj").read_bytes()
     assert len(read("ethanol-dynamics.traj", ":")) == 2
-    with pytest.raises(UserError, match="already: give another name"):
+    with pytest.raises(UserError, match=r"a file ethanol-dynamics\.traj already"):
         dynamics.main([*words, "5"])
     assert Path("ethanol-dynamics.traj").read_bytes() == before
+
+
+@pytest.mark.parametrize("suffix", [".xyz", ".traj"])
+def test_dynamics_keeps_masses_and_constraints(suffix, tmp_path):
+    atoms = molecule("CH3CH2OH")
+    atoms.set_constraint(FixAtoms([0, 1]))
+    atoms.set_masses([2.5] * 9)
+    atoms.write(tmp_path / f"heavy@300K{suffix}", **({"columns": COLUMNS} if suffix == ".xyz" else {}))
+    again = dynamics.read_molecule(str(tmp_path / f"heavy@300K{suffix}"))
+    assert (again.get_masses() == 2.5).all()
+    assert again.constraints[0].index.tolist() == [0, 1]
 
 
 def test_copies_of_a_calculator_are_calculators(ethanol):

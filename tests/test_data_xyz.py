@@ -2,13 +2,15 @@
 
 import bz2
 import gzip
+import io
 import lzma
 import time
 
 import numpy as np
 import pytest
 
-from cormorant_np.data import read_frames, read_xyz
+from cormorant_np.data import load_file, read_frames, read_xyz
+from cormorant_np.data.writing import write_extxyz
 from cormorant_np.data.xyz import to_numbers
 from cormorant_np.errors import UserError
 
@@ -95,10 +97,24 @@ def test_what_is_quoted_is_no_energy(save, note):
         assert frame.info["energy"] == "-2"
 
 
-def test_a_name_with_two_values_is_refused(save):
+def test_a_name_with_two_values_is_no_energy_and_no_cell_but_may_stand_in_a_comment(save):
     assert read_frames(save("1\nenergy=-2 energy=-2\nHe 0 0 0\n"))[0].info["energy"] == "-2"
-    with pytest.raises(UserError, match=r"line 2: energy stands there twice"):
-        read_frames(save("1\nenergy=-2 energy=-3\nHe 0 0 0\n"))
+    assert read_frames(save("1\nC=C C=O energy=-2\nHe 0 0 0\n"))[0].info == {"C": ("C", "O"), "energy": "-2"}
+    with pytest.raises(UserError, match=r"frame 0: energy = \('-2', '-3'\) is no energy"):
+        load_file(save("1\nenergy=-2 energy=-3\nHe 0 0 0\n"))
+    with pytest.raises(UserError, match="line 2: pbc stands there twice"):
+        read_frames(save('1\npbc="T T T" pbc="F F F"\nHe 0 0 0\n'))
+
+
+@pytest.mark.parametrize(
+    "note", ["'say \"hi\" energy=9 x'", "'\"'", '"a\\\\"', "{a \\ b}", "plain", "'it is'", '"it\'s [2]"', '""']
+)
+def test_what_is_written_is_read_again(save, note):
+    (frame,) = read_frames(save(f"1\nnote={note} list=[1, 2] energy=-2\nHe 0 0 0\n"))
+    text = io.StringIO()
+    write_extxyz(text, [frame], [-3.0], [None])
+    (again,) = read_frames(save(text.getvalue()))
+    assert again.info["note"] == frame.info["note"] and again.info["energy"] == "-3.00000000"
 
 
 @pytest.mark.parametrize(

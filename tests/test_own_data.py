@@ -152,8 +152,13 @@ def test_a_run_goes_on_with_its_own_command_line_and_with_its_own_energies_only(
     words = [*TINY.split(), "--gain", "auto", "--data-file", str(path), "--run-dir", str(run_dir)]
     assert train.main(words) == 0
     assert train.main([*words, "--resume", "--epochs", "2"]) == 0
+    assert "The gain stays as it was when the run began" in capsys.readouterr().out
     assert train.main(["--config", str(run_dir / "config.json"), "--run-dir", str(run_dir), "--resume"]) == 0
-    with pytest.raises(UserError, match="--l-max 1, which --resume cannot change to 2"):
+    same = ["--l-max-sh", "1", "1", "--num-layers", "2", "--protocol", "forces", "--rmd17-split", "1"]
+    assert train.main([*words, "--resume", "--epochs", "2", *same]) == 0
+    with pytest.raises(UserError, match="was not begun with --protocol paper"):
+        train.main([*words, "--resume", "--protocol", "paper"])
+    with pytest.raises(UserError, match=r"--l-max \(1, 1\), which --resume cannot change to \(2, 2\)"):
         train.main([*words, "--resume", "--l-max", "2"])
     write_mixed(path, 40, 1)
     for again in (lambda: train.main([*words, "--resume", "--epochs", "3"]), lambda: run_errors(run_dir)):
@@ -171,14 +176,25 @@ def test_an_element_that_does_not_train_is_refused(tmp_path):
         part = next(part for part, indices in load_data(settings)[1].items() if 29 in indices)
         seeds.setdefault(part, settings)
     assert prepare(seeds["train"]).config.species == (1, 8, 9)
-    with pytest.raises(UserError, match="F is in molecule 29 of own, but in none that trains"):
+    with pytest.raises(UserError, match="molecule of own has F, which no training molecule has"):
         prepare(seeds["test" if "test" in seeds else "valid"])
+
+
+def test_elements_of_molecules_that_are_not_used_do_not_matter(tmp_path):
+    path = write_mixed(tmp_path / "mixed.xyz", 60, 0, forces=False)
+    path.write_text("1\nenergy=-500\nS 0 0 0\n" + path.read_text(encoding="utf-8"), encoding="utf-8")
+    for seed in range(3):
+        settings = settings_for(path, num_train=20, num_valid=2, num_test=2, seed=seed)
+        used = np.concatenate(list(load_data(settings)[1].values()))
+        assert 0 in used or prepare(settings).config.species == (1, 6, 8)
 
 
 def test_more_molecules_than_a_file_has_are_refused(tmp_path):
     train_file, test_file = (write_mixed(tmp_path / f"{k}.xyz", 9 * k, k) for k in (3, 2))
     with pytest.raises(UserError, match=r"19 test molecules were asked for, but .*2\.xyz has 18"):
-        load_data(settings_for(train_file, test_file=str(test_file), num_test=19))
+        prepare(settings_for(train_file, test_file=str(test_file), num_test=19))
+    own = new_settings({"dataset": "sample", "num_train": 20, "num_valid": 5, "test_file": str(test_file)})
+    assert own.num_test is None
 
 
 def test_isolated_atoms_that_cannot_be_used_are_named(tmp_path):

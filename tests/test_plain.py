@@ -36,7 +36,13 @@ error is measured by this share."""
 
 @pytest.mark.parametrize(
     "charges, moved, said",
-    [([8, 1, 0], 1, "without padding"), ([8, 1, 6], 1, r"of \(1, 8\)"), ([8, 1, 1], 0, "same place")],
+    [
+        ([8, 1, 0], 1, "without padding"),
+        ([8, 1, 6], 1, r"of \(1, 8\)"),
+        ([8, 1, 1], 0, "closer"),
+        ([8, 1, 1], np.nan, "finite"),
+        ([8, 1], 1, "are needed"),
+    ],
 )
 def test_what_is_no_molecule_is_refused(charges, moved, said, rng):
     config = Config.md17(species=(1, 8), num_channels=1, l_max=(1,), l_max_sh=(1,))

@@ -50,6 +50,21 @@ def test_a_run_that_has_begun_goes_on(results, tmp_path):
     assert results["command"]("ethanol", options)[1:] == ["--run-dir", str(tmp_path / "ethanol"), "--resume"]
 
 
+@pytest.mark.parametrize(
+    "there, makes", [([], True), (["gfn2_ethanol"], True), (["gfn2_ethanol", "gfn2_ethanol_test"], False)]
+)
+def test_a_file_that_is_missing_is_made(results, tmp_path, monkeypatch, there, makes):
+    made, called = tmp_path / "with space" / "made", []
+    made.mkdir(parents=True)
+    for name in there:
+        (made / f"{name}.npz").write_bytes(b"")
+    monkeypatch.setattr(results["subprocess"], "run", lambda words, **_: called.append(words))
+    options = argparse.Namespace(runs=made.parent, data_dir="DIR")
+    results["make_files"](results["EXPERIMENTS"]["paper-released-cosine"], options)
+    assert [words[2] for words in called] == ["gfn2"] * makes
+    assert all(words[-1] == str(made) for words in called)
+
+
 def test_a_run_is_recorded_with_its_command_errors_and_curves(results, tmp_path):
     sizes = "--num-train 5 --num-valid 2 --num-test 3 --num-channels 2 --num-layers 1 --epochs 1 --seed 3"
     frame = "1\nProperties=species:S:1:pos:R:3 energy={} dihedral_angle={}\nO 0 0 0\n"

@@ -10,8 +10,8 @@ from conftest import assert_same_bits, press_ctrl_c_after
 from cormorant_np import data
 from cormorant_np.errors import UserError
 from cormorant_np.model import features, forward, init_params
-from cormorant_np.training import run_directory
-from cormorant_np.training.loop import train
+from cormorant_np.training import loop, run_directory
+from cormorant_np.training.loop import train, train_step
 from cormorant_np.training.problem import minibatch, prepare
 from cormorant_np.training.results import load_run, run_errors, summarise
 from cormorant_np.training.settings import Settings
@@ -34,6 +34,22 @@ def test_an_interrupted_and_resumed_run_ends_bit_for_bit_like_the_whole_one(fini
     with monkeypatch.context() as context:
         press_ctrl_c_after(context, num_steps)
         assert not train(TINY, tmp_path)
+    assert train(TINY, tmp_path, resume=True)
+    assert_same_bits(tmp_path, finished)
+
+
+def test_whatever_ends_a_run_its_steps_are_saved(finished, tmp_path, monkeypatch):
+    left = [1, 1, 1, 1]
+
+    def step_that_fails_at_the_end(*arguments):
+        left.pop()
+        return train_step(*arguments)
+
+    with monkeypatch.context() as context:
+        context.setattr(loop, "train_step", step_that_fails_at_the_end)
+        with pytest.raises(IndexError):
+            train(TINY, tmp_path)
+    assert run_directory.load_arrays(tmp_path / "checkpoint.npz")["optimizer.step"] == 4
     assert train(TINY, tmp_path, resume=True)
     assert_same_bits(tmp_path, finished)
 

@@ -88,7 +88,10 @@ def _unit(path, arrays, energy_unit):
     except UserError as error:
         raise UserError(f"{path} has e_unit = {stated}: {error}") from error
     if given not in (None, unit):
-        raise UserError(f"{path} has e_unit = {stated}, which is not {energy_unit}: give {unit} as --energy-unit.")
+        raise UserError(
+            f"{path} has e_unit = {stated}, which is not {energy_unit}: leave --energy-unit out; if it is that of a "
+            f"run, which evaluate takes, give {unit}."
+        )
     return unit, ()
 
 

@@ -28,7 +28,10 @@ def write_extxyz(file, frames, energies, forces):
 
 def _key_value(name, value):
     text = " ".join(map(str, np.ravel(value))) if isinstance(value, np.ndarray | list | tuple) else str(value)
-    return f'{name}="{text}"' if set(text) & set(" \t={}[],'") or not text else f"{name}={text}"
+    if text and not set(text) & set(" \t={}[],'\"\\"):
+        return f"{name}={text}"
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'{name}="{escaped}"'
 
 
 def write_json(file, frames, energies, forces):

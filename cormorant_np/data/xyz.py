@@ -150,13 +150,16 @@ def _number_of_atoms(path, lines, start):
 
 
 def _key_values(where, line):
-    """The `key=value` of a comment line, as text; quotes and brackets around a value are taken off."""
-    pairs = {}
-    for key, *values in KEY_VALUE.findall(line):
-        key, value = "Properties" if key.lower() == "properties" else key, "".join(values)
-        if pairs.setdefault(key, value) != value:
-            raise UserError(f"{where}: {_short(key)} stands there twice, with different values: keep one.")
-    return pairs
+    """The `key=value` of a comment line, as text without quotes and brackets; a tuple of a name's different values."""
+    found = {}
+    for key, quoted, *others in KEY_VALUE.findall(line):
+        name = "Properties" if key.lower() == "properties" else key
+        value = re.sub(r"\\(.)", r"\1", quoted) + "".join(others)
+        found[name] = dict.fromkeys([*found.get(name, ()), value])
+    for name in ("Properties", "pbc", "Lattice"):
+        if len(found.get(name, ())) > 1:
+            raise UserError(f"{where}: {name} stands there twice, with different values: keep one.")
+    return {name: tuple(values) if len(values) > 1 else next(iter(values)) for name, values in found.items()}
 
 
 def _layout(where, properties):

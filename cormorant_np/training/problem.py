@@ -73,10 +73,13 @@ def prepare(settings, run=None):
     """
     check_device(settings.device)
     dataset, splits = load_data(settings)
-    run = run or {"splits": splits, "config": network(settings, dataset.charges[splits["train"]])}
+    if run is None:
+        check_numbers(splits, settings)
+        run = {"splits": splits, "config": network(settings, dataset.charges[splits["train"]])}
     splits, config = run["splits"], run["config"]
     check_splits(splits, dataset)
-    check_species(config, dataset)
+    check_species(splits, config, dataset)
+    dataset = without_unused(dataset, splits)
     check_size(config)
     references = run["references"] if "references" in run else find_references(settings, dataset, splits["train"])
     dataset = dataset._replace(notes=(*dataset.notes, *unused_references(settings, dataset)))
@@ -87,7 +90,7 @@ def prepare(settings, run=None):
     check_energies(mean, scale, run, dataset)
     batch = data.make_batch(dataset.charges, dataset.positions, config, np.dtype(settings.dtype))
     num_atoms = (dataset.charges > 0).sum(axis=1)
-    for n in np.unique(num_atoms).tolist():
+    for n in np.unique(num_atoms[num_atoms > 0]).tolist():
         make_tables(n, config, settings.dtype, settings.device)
     return Problem(
         dataset=dataset,
@@ -113,15 +116,33 @@ def check_splits(splits, dataset):
         )
 
 
-def check_species(config, dataset):
-    """A `UserError` that names a molecule with an element which no training molecule has."""
-    unknown = ~np.isin(dataset.charges, [0, *config.species])
-    if unknown.any():
-        molecule, atom = np.argwhere(unknown)[0]
-        raise UserError(
-            f"{SYMBOLS[int(dataset.charges[molecule, atom])]} is in molecule {molecule} of {dataset.name}, but in none "
-            "that trains: leave that molecule out, train on more of them, or divide them by another --seed."
-        )
+def check_numbers(splits, settings):
+    """A `UserError` if a file of its own for a part has fewer molecules than are asked for."""
+    for part in ("valid", "test"):
+        path, wanted = getattr(settings, f"{part}_file"), getattr(settings, f"num_{part}")
+        if path is not None and (wanted or 0) > len(splits[part]):
+            raise UserError(
+                f"{wanted} {part} molecules were asked for, but {path} has {len(splits[part])}: give a smaller "
+                f"--num-{part}, or none for all of them."
+            )
+
+
+def check_species(splits, config, dataset):
+    """A `UserError` if a molecule has an element which the network does not know, since no training molecule has it."""
+    for part, indices in splits.items():
+        charges = dataset.charges[indices]
+        unknown = charges[~np.isin(charges, [0, *config.species])]
+        if len(unknown):
+            raise UserError(
+                f"A {part} molecule of {dataset.name} has {SYMBOLS[int(unknown[0])]}, which no training molecule has: "
+                "leave such molecules out, or train on some; --seed divides the data otherwise."
+            )
+
+
+def without_unused(dataset, splits):
+    """The data with molecules of no atoms in the place of those that are in no part, whatever elements these have."""
+    used = np.isin(np.arange(len(dataset.energies)), np.concatenate(list(splits.values())))
+    return dataset._replace(charges=np.where(used[:, None], dataset.charges, 0))
 
 
 def check_energies(mean, scale, run, dataset):
@@ -176,12 +197,6 @@ def load_data(settings):
     inside |= {part: tenth for part in ("valid", "test") if inside[part] is None}
     splits = data.split(dataset, *inside.values(), settings.seed)
     joined = data.join({"train": dataset, **others})
-    for part, one in others.items():
-        if (wanted[part] or 0) > len(one.energies):
-            raise UserError(
-                f"{wanted[part]} {part} molecules were asked for, but {files[part]} has {len(one.energies)}: give a "
-                f"smaller --num-{part}, or none for all of them."
-            )
     return joined, splits | {part: joined.splits[part][: wanted[part]] for part in others}
 
 

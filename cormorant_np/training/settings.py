@@ -214,6 +214,7 @@ def new_settings(given, protocol=None):
         defaults = defaults | {"force_weight": None}
     threads = min(8, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count())
     sizes = {} if "data_file" in given else SIZES[dataset]
+    sizes = {name: size for name, size in sizes.items() if name.replace("num_", "") + "_file" not in given}
     given = with_network(given)
     network = {**defaults.get("network", {}), **given["network"]}
     fields = {"threads": threads, "dataset": dataset, **sizes, **defaults, **given, "network": network}

@@ -67,6 +67,16 @@ def test_whatever_call_fails_the_old_file_stays_and_nothing_else(failing, tmp_pa
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_what_killed_programs_left_behind_goes_after_a_day(tmp_path):
+    old, new = (tmp_path / files.LEFTOVERS.replace("*", name) for name in ("old", "new"))
+    for path in (old, new):
+        path.write_bytes(b"part")
+    os.utime(old, (0, 0))
+    with files.written_whole(tmp_path / "whole") as part:
+        part.write_bytes(b"whole")
+    assert sorted(path.name for path in tmp_path.iterdir()) == [new.name, "whole"]
+
+
 def test_a_link_is_replaced_and_what_it_leads_to_stays(tmp_path):
     (tmp_path / "target").write_bytes(b"old")
     (tmp_path / "link").symlink_to(tmp_path / "target")
