@@ -154,6 +154,12 @@ EXPERIMENTS = {
     "ethanol": Experiment("ethanol", rmd17("ethanol", f"--epochs {EPOCHS}")),
     **{f"ethanol-{n}": Experiment("ethanol", rmd17("ethanol", f"--epochs {epochs_of(n)}", n)) for n in FRAMES},
     "ethanol-20": Experiment("ethanol", rmd17("ethanol", "--epochs 20", batches=OF_10)),
+    **{
+        f"ethanol-20-forces-{w}": Experiment(
+            "ethanol", rmd17("ethanol", f"--force-weight {w} --epochs 20", batches=OF_10)
+        )
+        for w in (10, 100)
+    },
     **{name: acetylacetone(epochs) for name, epochs in {"acac": 15, "acac-40": 40}.items()},
     "acac-40-batch-10": acetylacetone(40, "batches of 10", batches=OF_10),
     **{f"acac-40-{name}": acetylacetone(40, f"`{more}`", f"{more} ") for name, more in VARIATIONS.items()},
