@@ -141,8 +141,9 @@ VARIATIONS = {
     "frequencies-4": "--num-frequencies 4",
     "weight-decay": "--weight-decay 0.1",
     "channels-32": "--num-channels 32",
+    "forces-10": "--force-weight 10",
 }
-"""Of acetylacetone: cutoffs, radial functions, regularisation and width."""
+"""Of acetylacetone: cutoffs, radial functions, regularisation, width and weight of the forces."""
 
 QM9_EPOCHS = {1000: 30, 10_000: 10}
 """For so many training molecules; 1200 and 4000 steps."""

@@ -3,6 +3,7 @@
 All of it comes from the files in docs/results, which docs/results.py and docs/batching.py write, and from nothing else.
 """
 
+import re
 import sys
 from pathlib import Path
 
@@ -33,6 +34,9 @@ PAPER_QM9 = {"U0": "0.022 eV", "mu": "0.038 D", "gap": "0.061 eV"}
 """Errors of the paper with 100,000 training molecules."""
 
 SPEED_MINUTES = (1, 3, 10)
+
+WEIGHED = ("ethanol-20", "ethanol-20-forces-10", "ethanol-20-forces-100", "aspirin-80", "aspirin-forces-10")
+"""Runs that differ in the weight of the forces."""
 
 UNITS = {"": "kcal/mol", "force_": "kcal/mol/Å"}
 
@@ -80,9 +84,28 @@ def rmd17_table(done):
             record = done[name + ending]
             result, title = record["result"], EXPERIMENTS[name + ending].title
             published = [f"{x / 43.364:.3f} ({x})" for x in MACE[title.split(",")[0]]]
-            learned = "energies alone" if ending == "-energies" else "with forces"
+            weight = force_weight(name + ending)
+            learned = {0: "energies alone", 1: "with forces"}.get(weight, f"with forces, w = {weight:g}")
             run = [record["batch_size"], result["epochs"], minutes(record)]
             rows.append([title, learned, *run, *errors(result), *published])
+    return table(header, rows)
+
+
+def force_weight(name):
+    """w of an experiment's loss."""
+    found = re.findall(r"--force-weight (\S+)", EXPERIMENTS[name].options)
+    return float(found[0]) if found else 1.0
+
+
+def weights_table(done):
+    """What the weight of the forces in the loss does to the errors of training and test."""
+    header = ["", "w", "epochs", "energies: training", "test", "forces: training", "test"]
+    rows = []
+    for name in [name for name in WEIGHED if name in done]:
+        result, last = done[name]["result"], done[name]["last_epoch"]
+        pairs = [(last[f"train_{what}mae"], result[f"test_{what}mae"]) for what in ("", "force_")]
+        shown = [f"{value:.3f}" for pair in pairs for value in pair]
+        rows.append([EXPERIMENTS[name].title, f"{force_weight(name):g}", result["epochs"], *shown])
     return table(header, rows)
 
 
@@ -271,6 +294,7 @@ def readme_table(done):
 TABLES = {
     "readme": readme_table,
     "rmd17": rmd17_table,
+    "weights": weights_table,
     "learning": learning_table,
     "energies": energies_table,
     "paper": paper_table,
