@@ -11,6 +11,9 @@ CUTOFF, WIDTH = 1.73, 0.2
 MIN_WIDTH = 1e-3
 """In Å: the smallest |w| of a mask with `clamp_cutoffs`."""
 
+MIN_DISTANCE = 1e-3
+"""In Å: no two nuclei come this close, and r^-3 in the radial functions would swamp everything else."""
+
 LIMITS = {
     "species": (1, 118),
     "num_channels": (1, 4096),

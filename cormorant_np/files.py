@@ -40,41 +40,39 @@ def replace_file(path, content, keep=None):
         If it cannot be written; the old file is as it was, and nothing else is left behind.
     """
     path = Path(path)
-    temporary = _new_name_beside(path)
     try:
         exists = _is_replaceable(path)
-        _write_through(temporary, content)
-        if exists and keep is not None:
-            os.replace(path, keep)
-        os.replace(temporary, path)
+        with _renamed_at_the_end(path) as temporary:
+            _write_through(temporary, content)
+            if exists and keep is not None:
+                os.replace(path, keep)
         _sync_folder(path.parent)
     except OSError as error:
         raise UserError(sentence_of(error, path).replace("used", "written")) from None
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager
 def written_whole(path):
     """The name of a new file beside `path`, made by what is inside, which then becomes `path`, or is removed."""
     path = Path(path)
-    part = _new_name_beside(path)
     for left in path.parent.glob(LEFTOVERS):
         with contextlib.suppress(OSError):
             if time.time() - left.stat().st_mtime > SECONDS_OF_A_DAY:
                 left.unlink()
-    try:
+    with _renamed_at_the_end(path) as part:
         yield part
-        os.replace(part, path)
+
+
+@contextlib.contextmanager
+def _renamed_at_the_end(path):
+    """A name beside `path`, another one for every call: programs on several machines may make the same file at once."""
+    temporary = path.parent / LEFTOVERS.replace("*", secrets.token_hex(8))
+    try:
+        yield temporary
+        os.replace(temporary, path)
     finally:
         with contextlib.suppress(OSError):
-            part.unlink(missing_ok=True)
-
-
-def _new_name_beside(path):
-    """A name of its own for every call: programs on several machines may make the same file at the same time."""
-    return path.parent / LEFTOVERS.replace("*", secrets.token_hex(8))
+            temporary.unlink(missing_ok=True)
 
 
 def _is_replaceable(path):

@@ -17,7 +17,7 @@ from scipy.spatial.distance import pdist
 from scipy.special import expit
 
 from cormorant_np.clebsch_gordan import paths, table
-from cormorant_np.config import CUTOFF, MIN_WIDTH, WIDTH
+from cormorant_np.config import CUTOFF, MIN_DISTANCE, MIN_WIDTH, WIDTH
 from cormorant_np.errors import UserError
 from cormorant_np.so3_vector import block
 from cormorant_np.spherical_harmonics import complex_sh, complex_sh_backward, solid_sh, solid_sh_backward
@@ -69,8 +69,8 @@ def check_molecule(charges, positions, config):
         raise UserError(f"Charges (N,) and positions (N, 3) are needed, not {charges.shape} and {positions.shape}.")
     if not set(charges.tolist()) <= set(config.species):
         raise UserError(f"The charges must be of {config.species}, without padding, but they are {charges.tolist()}.")
-    if not (pdist(positions) > 1e-3).all():
-        raise UserError("Two atoms are closer than 0.001 Å, or positions are not finite: correct the positions.")
+    if not (pdist(positions) > MIN_DISTANCE).all():
+        raise UserError(f"Two atoms are closer than {MIN_DISTANCE:g} Å, or a position is not finite: correct that.")
 
 
 def features(params, charges, positions, config):

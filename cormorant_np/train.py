@@ -20,7 +20,7 @@ from cormorant_np.training.parallel import default_threads, on_ranks
 from cormorant_np.training.reporting import with_mev
 from cormorant_np.training.results import summarise
 from cormorant_np.training.run_directory import read_run, read_settings
-from cormorant_np.training.settings import PROTOCOLS, by_layer, default_run_dir, new_settings, option_of
+from cormorant_np.training.settings import PROTOCOLS, by_layer, default_run_dir, new_settings, one_for_all, option_of
 
 MAY_CHANGE = ("epochs", "lr", "lr_final", "save_every", "threads", "device")
 MAY_CHANGE += ("data_dir", "data_file", "valid_file", "test_file")
@@ -90,8 +90,7 @@ def effective(settings, config):
 def _for_each_layer(name, value, settings, config):
     """Lists are tuples; one number for all layers is that of each."""
     if name in ("l_max", "l_max_sh"):
-        (value,) = value if isinstance(value, list | tuple) and len(value) == 1 else (value,)
-        return by_layer(value, len(config.l_max), settings.is_qm9)
+        return by_layer(one_for_all(value), len(config.l_max), settings.is_qm9)
     return tuple(value) if isinstance(value, list) else value
 
 

@@ -251,7 +251,7 @@ def make_files(experiment, options):
     for what, beginning in MADE.items():
         wanted = [filled(text, options) for text in re.findall(rf"{{made}}/{beginning}\w*\.npz", texts)]
         if not all(Path(path).exists() for path in wanted):
-            words = [what, "--data-dir", options.data_dir, "--out", str(Path(options.runs) / "made")]
+            words = [what, "--data-dir", options.data_dir, "--out", filled("{made}", options)]
             environment = os.environ | {"PYTHONPATH": str(DOCS.parent)}
             subprocess.run([sys.executable, str(DOCS / "frames.py"), *words], check=True, env=environment)
 

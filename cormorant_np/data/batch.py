@@ -5,9 +5,8 @@ from typing import NamedTuple
 import numpy as np
 
 from cormorant_np import backend
+from cormorant_np.config import MIN_DISTANCE
 from cormorant_np.errors import UserError
-
-MIN_DISTANCE = 1e-3  # Å; no two nuclei come this close, and r^-3 in the radial functions would swamp everything else
 
 
 class Batch(NamedTuple):

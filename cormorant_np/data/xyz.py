@@ -116,8 +116,9 @@ def read_xyz_frames(path, max_memory=None):
                 f"{path} ends after line {len(lines)}, but line {start + 1} promises {num_atoms} atoms: "
                 "the file is not whole."
             )
-        info = _key_values(f"{path}, line {start + 2}", lines[start + 1])
-        layout = _layout(f"{path}, line {start + 2}", info.pop("Properties", None))
+        where = f"{path}, line {start + 2}"
+        info = _key_values(where, lines[start + 1])
+        layout = _layout(where, info.pop("Properties", None))
         frames.append(_frame(path, lines, start + 2, end, info, layout))
         start = end + (3 if _is_end_of_qm9(lines, end) else 0)
     return frames

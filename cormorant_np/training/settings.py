@@ -220,9 +220,7 @@ def new_settings(given, protocol=None):
     fields = {"threads": threads, "dataset": dataset, **sizes, **defaults, **given, "network": network}
     if "force_weight" in defaults and fields.get("convention") != "released":
         fields.setdefault("gain", GAIN_WITH_FORCES * fields.get("num_channels", Settings.num_channels) ** 0.5)
-    for name in ("l_max", "l_max_sh"):
-        if not isinstance(fields.get(name, 0), int | None) and len(fields[name]) == 1:
-            (fields[name],) = fields[name]
+    fields |= {name: one_for_all(fields[name]) for name in ("l_max", "l_max_sh") if name in fields}
     return Settings(**fields)
 
 
@@ -253,6 +251,11 @@ def network(settings, charges):
     fields["l_max"] = by_layer(settings.l_max, settings.num_layers, scalars_last)
     fields["l_max_sh"] = by_layer(l_max_sh, len(fields["l_max"]), scalars_last)
     return (Config.qm9 if settings.is_qm9 else Config.md17)(**fields | settings.network)
+
+
+def one_for_all(l_max):
+    """A list of one number is that number, for all layers."""
+    return l_max[0] if isinstance(l_max, list | tuple) and len(l_max) == 1 else l_max
 
 
 def by_layer(l_max, num_layers, scalars_last):
