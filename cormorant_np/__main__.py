@@ -5,7 +5,8 @@ import importlib
 import sys
 
 from cormorant_np import __version__
-from cormorant_np.errors import Parser, run_command
+from cormorant_np.arguments import Parser
+from cormorant_np.errors import run_command
 from cormorant_np.training.parallel import on_ranks
 
 COMMANDS = {

@@ -24,15 +24,16 @@ import scipy
 from tqdm import tqdm
 
 from cormorant_np import data
+from cormorant_np.arguments import Parser, path, whole_number
 from cormorant_np.backend import array_counts, check_device, choose_device, synchronise, to_device
 from cormorant_np.config import LIMITS, Config
-from cormorant_np.errors import Parser, UserError, run_command
+from cormorant_np.errors import UserError, run_command
 from cormorant_np.network.parameters import flatten, init_params, layout, unflatten
 from cormorant_np.training import loop
 from cormorant_np.training.loss import Targets
 from cormorant_np.training.operations import count_operations, matrix_product_peak
 from cormorant_np.training.optimizer import amsgrad_step, init_state
-from cormorant_np.training.options import path, threads, whole_number
+from cormorant_np.training.options import threads
 from cormorant_np.training.parallel import (
     alone,
     default_threads,

@@ -14,15 +14,16 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from cormorant_np import data
+from cormorant_np.arguments import Parser, path, whole_number
 from cormorant_np.backend import check_device, choose_device
 from cormorant_np.config import CONVENTIONS, LIMITS, Config
 from cormorant_np.data.elements import species_of
-from cormorant_np.errors import Parser, UserError, run_command
+from cormorant_np.errors import UserError, run_command
 from cormorant_np.exactness import report
 from cormorant_np.model import init_params
 from cormorant_np.training import plots, run_directory
 from cormorant_np.training.gain import format_table, tune_gain
-from cormorant_np.training.options import gain, path, seed, whole_number
+from cormorant_np.training.options import gain, seed
 from cormorant_np.training.parallel import on_ranks
 from cormorant_np.training.prediction import find_run
 from cormorant_np.training.problem import check_size, load_data

@@ -10,11 +10,12 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
+from cormorant_np.arguments import Parser, path, positive_number, whole_number
 from cormorant_np.backend import choose_device
 from cormorant_np.data import read_molecules
-from cormorant_np.errors import Parser, UserError, run_command
-from cormorant_np.files import check_output
-from cormorant_np.training.options import path, positive_number, seed, whole_number
+from cormorant_np.errors import UserError, run_command
+from cormorant_np.files import check_new
+from cormorant_np.training.options import seed
 from cormorant_np.training.parallel import on_ranks
 from cormorant_np.training.plots import plot_total_energy
 
@@ -61,15 +62,12 @@ def check_times(steps, interval):
     return interval
 
 
-def new_trajectory(out, source):
+def new_trajectory(out):
     """The path of the trajectory, checked: it ends in .traj, and nothing is there that would be lost."""
-    out = Path(out or f"{Path(source).stem}-dynamics.traj")
     if out.suffix != ".traj":
         raise UserError(f"--out {out} must end in .traj, which `ase convert` turns into other formats.")
-    for written in (out, out.with_suffix(".png")):
-        if written.exists():
-            raise UserError(f"There is a file {written} already: give another name as --out, or remove it.")
-    check_output(out, source)
+    check_new(out)
+    check_new(out.with_suffix(".png"))
     return out
 
 
@@ -158,7 +156,8 @@ def build_parser():
 
 def main(arguments=None):
     options = build_parser().parse_args(arguments)
-    interval, out = check_times(options.steps, options.interval), new_trajectory(options.out, options.molecule)
+    interval = check_times(options.steps, options.interval)
+    out = new_trajectory(Path(options.out or f"{Path(options.molecule).stem}-dynamics.traj"))
     atoms = read_molecule(options.molecule)
     from ase import units
     from ase.io.trajectory import Trajectory

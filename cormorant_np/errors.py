@@ -1,6 +1,5 @@
 """What ends a command: mistakes that the user can mend, the system's refusals, and signals. Each is one sentence."""
 
-import argparse
 import contextlib
 import errno
 import os
@@ -50,14 +49,6 @@ def attempt(function, arguments):
         return function(*arguments), None
     except Exception as error:
         return None, error
-
-
-class Parser(argparse.ArgumentParser):
-    """The options of a command; a mistake in them is one sentence, not the whole list of options."""
-
-    def error(self, message):
-        said = message.removeprefix("argument ").replace(": must", " must", 1)
-        raise UserError(f"{said[:1].upper()}{said[1:]} (options: {self.prog} --help).")
 
 
 def run_command(main):

@@ -2,9 +2,10 @@
 
 import json
 
+from cormorant_np.arguments import Parser, path
 from cormorant_np.backend import choose_device
-from cormorant_np.errors import Parser, UserError, run_command
-from cormorant_np.training.options import path, threads
+from cormorant_np.errors import UserError, run_command
+from cormorant_np.training.options import threads
 from cormorant_np.training.parallel import default_threads, on_ranks
 from cormorant_np.training.reporting import with_mev
 from cormorant_np.training.results import file_errors, run_errors

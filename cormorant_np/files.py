@@ -112,10 +112,22 @@ def _sync_folder(folder):
 def check_output(path, source):
     """A `UserError` if a file cannot be written for want of its folder, or is the one that is read, by another name."""
     path, source = Path(path), Path(source)
-    if not path.absolute().parent.is_dir():
-        raise UserError(f"{path.parent} is no folder: make it first, or choose another name than {path}.")
+    _check_folder_of(path)
     if path.exists() and source.exists() and path.samefile(source):
         raise UserError(f"{path} is the file that is read, and would be lost: choose another name.")
+
+
+def check_new(path):
+    """A `UserError` if something is there that would be lost, or the file cannot be written for want of its folder."""
+    path = Path(path)
+    _check_folder_of(path)
+    if path.exists():
+        raise UserError(f"There is a file {path} already: give another name as --out, or remove it.")
+
+
+def _check_folder_of(path):
+    if not path.absolute().parent.is_dir():
+        raise UserError(f"{path.parent} is no folder: make it first, or choose another name than {path}.")
 
 
 def read_file(path, missing="check its name"):

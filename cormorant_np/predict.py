@@ -9,12 +9,13 @@ import sys
 from pathlib import Path
 
 from cormorant_np import data
+from cormorant_np.arguments import Parser, path
 from cormorant_np.backend import choose_device
 from cormorant_np.data.units import energy_factor
 from cormorant_np.data.writing import WRITERS
-from cormorant_np.errors import Parser, UserError, run_command
+from cormorant_np.errors import UserError, run_command
 from cormorant_np.files import check_output, replace_file
-from cormorant_np.training.options import path, threads
+from cormorant_np.training.options import threads
 from cormorant_np.training.parallel import default_threads, on_ranks
 from cormorant_np.training.prediction import load_network, predict_with
 

@@ -10,12 +10,13 @@ import os
 import signal
 from pathlib import Path
 
+from cormorant_np.arguments import Parser, path
 from cormorant_np.backend import choose_device
 from cormorant_np.data import describe_targets
-from cormorant_np.errors import Parser, Stopped, UserError, run_command
+from cormorant_np.errors import Stopped, UserError, run_command
 from cormorant_np.files import folder_for_one
 from cormorant_np.training.loop import train
-from cormorant_np.training.options import PATHS, add_options, path, read_config
+from cormorant_np.training.options import PATHS, add_options, read_config
 from cormorant_np.training.parallel import default_threads, on_ranks
 from cormorant_np.training.reporting import with_mev
 from cormorant_np.training.results import summarise
@@ -56,7 +57,7 @@ def resumed_settings(run_dir, given):
     if settings.lr_final == settings.lr:
         settings = dataclasses.replace(settings, lr_final=None)
     stored = effective(settings, config)
-    given = {name: value for name, value in {**given, **given.pop("network", {})}.items() if value is not None}
+    given = {name: value for name, value in given.items() if value is not None}
     if given.get("gain") == "auto":
         del given["gain"]
         print(f"The gain stays as it was when the run began, {config.gain:.6g}.")

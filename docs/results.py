@@ -33,6 +33,9 @@ from cormorant_np.training.run_directory import read_log
 
 DOCS = Path(__file__).resolve().parent
 
+ENVIRONMENT = os.environ | {"PYTHONPATH": str(DOCS.parent), "OPENBLAS_NUM_THREADS": "1"}
+"""Of the programs that are called."""
+
 BATCH, LEAST_STEPS, EPOCHS = 5, 3000, 80
 """Of a learning curve: EPOCHS epochs, and more for few frames, so that there are at least LEAST_STEPS steps."""
 
@@ -214,8 +217,7 @@ def command(name, options):
 def call(words, options, **keywords):
     """Run a command of the package; what it prints, if that is asked for."""
     words = [sys.executable, "-m", *words, "--threads", str(options.threads)]
-    environment = os.environ | {"PYTHONPATH": str(DOCS.parent), "OPENBLAS_NUM_THREADS": "1"}
-    process = subprocess.run(words, env=environment, text=True, check=False, **keywords)
+    process = subprocess.run(words, env=ENVIRONMENT, text=True, check=False, **keywords)
     if process.returncode:
         sys.exit(process.returncode)
     return process.stdout
@@ -252,8 +254,7 @@ def make_files(experiment, options):
         wanted = [filled(text, options) for text in re.findall(rf"{{made}}/{beginning}\w*\.npz", texts)]
         if not all(Path(path).exists() for path in wanted):
             words = [what, "--data-dir", options.data_dir, "--out", filled("{made}", options)]
-            environment = os.environ | {"PYTHONPATH": str(DOCS.parent)}
-            subprocess.run([sys.executable, str(DOCS / "frames.py"), *words], check=True, env=environment)
+            subprocess.run([sys.executable, str(DOCS / "frames.py"), *words], check=True, env=ENVIRONMENT)
 
 
 def write(name, record):

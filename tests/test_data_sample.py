@@ -1,6 +1,7 @@
 """The bundled sample: its format, its physics, and the command that made it."""
 
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -101,8 +102,20 @@ def test_unknown_geometry(molecule, said):
         make_sample.starting_geometry(molecule)
 
 
-def test_command_checks_its_options():
-    with pytest.raises(UserError, match="--frames must be at least 1"):
-        make_sample.main(["--frames", "0"])
-    with pytest.raises(UserError, match="does not exist"):
-        make_sample.main(["--out", "no/such/folder/sample.npz"])
+@pytest.mark.parametrize(
+    "options, words",
+    [
+        ("--frames 0", "--frames must be a whole number from 1"),
+        ("--temperature -5", "--temperature must be a positive number"),
+        ("--interval-fs 0.7", "no multiple of the time step, 0.5 fs"),
+        ("--out no/such/folder/sample.npz", "is no folder"),
+        ("--out sample.xyz", r"must end in \.npz"),
+        ("--out mine.npz", r"a file mine\.npz already"),
+    ],
+)
+def test_command_checks_its_options(options, words, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("mine.npz").write_bytes(b"mine")
+    with pytest.raises(UserError, match=words):
+        make_sample.main(options.split())
+    assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"mine"]

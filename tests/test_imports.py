@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 HALL = {"errors", "config", "backend", "so3_vector", "spherical_harmonics", "clebsch_gordan", "rotation"}
-HALL |= {"gradient_check", "files"}
+HALL |= {"arguments", "gradient_check", "files"}
 COMMANDS = {"train", "evaluate", "predict", "dynamics", "check", "benchmark", "__main__"}
 MAY_IMPORT = {
     "hall": {"hall"},
@@ -77,6 +77,7 @@ def test_rooms_stand_in_a_row():
 def test_data_know_nothing_of_the_network_s_mathematics():
     used = {other for module in MODULES if room(module) == "data" for other in imported(module)}
     assert {other for other in used if room(other) == "hall"} <= {
+        "cormorant_np.arguments",
         "cormorant_np.errors",
         "cormorant_np.config",
         "cormorant_np.backend",

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import numpy as np
 
+from cormorant_np.arguments import Parser, path, whole_number
 from cormorant_np.data.downloads import data_directory
 from cormorant_np.data.qm9 import Table, read_table
-from cormorant_np.errors import Parser, UserError, run_command
-from cormorant_np.files import written_whole
+from cormorant_np.errors import UserError, run_command
+from cormorant_np.files import check_new, written_whole
 
 
 def choose(table, rows):
@@ -26,23 +27,22 @@ def choose(table, rows):
 
 
 def main(argv=None):
-    parser = Parser(description=__doc__.splitlines()[0])
-    parser.add_argument("--molecules", type=int, default=1000)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--data-dir", help="where QM9 is, or goes")
-    parser.add_argument("--out", type=Path, default=Path("sample_qm9.npz"))
+    parser = Parser(prog="python -m cormorant_np.data.make_qm9_sample", description=__doc__.splitlines()[0])
+    parser.add_argument("--molecules", type=whole_number(1), default=1000, help="default 1000")
+    parser.add_argument("--seed", type=whole_number(0), default=0, help="of the choice; default 0")
+    parser.add_argument("--data-dir", type=path, help="where QM9 is, or goes")
+    parser.add_argument("--out", type=path, default="sample_qm9.npz", help="default sample_qm9.npz")
     args = parser.parse_args(argv)
-    if not args.out.parent.is_dir():
-        raise UserError(f"The folder {args.out.parent} of --out does not exist: make it first.")
-
+    check_new(args.out)
     table = read_table(data_directory(args.data_dir))
-    if not 1 <= args.molecules <= len(table.index):
+    if args.molecules > len(table.index):
         raise UserError(f"--molecules must be from 1 to {len(table.index)}, the number of molecules in QM9.")
     rng = np.random.default_rng(args.seed)
     rows = np.sort(rng.choice(len(table.index), args.molecules, replace=False))
-    with written_whole(args.out) as part, open(part, "wb") as file:
+    out = Path(args.out)
+    with written_whole(out) as part, open(part, "wb") as file:
         np.savez_compressed(file, **choose(table, rows)._asdict())
-    print(f"{args.out}: {args.molecules} molecules, {args.out.stat().st_size / 1000:.0f} kB")
+    print(f"{out}: {args.molecules} molecules, {out.stat().st_size / 1000:.0f} kB")
 
 
 if __name__ == "__main__":

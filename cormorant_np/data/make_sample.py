@@ -10,8 +10,9 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from cormorant_np.errors import Parser, UserError, run_command
-from cormorant_np.files import written_whole
+from cormorant_np.arguments import Parser, path, positive_number, whole_number
+from cormorant_np.errors import UserError, run_command
+from cormorant_np.files import check_new, written_whole
 
 TIMESTEP_FS = 0.5
 FRICTION_PER_FS = 0.01
@@ -108,22 +109,23 @@ def run_dynamics(atoms, num_frames, temperature, interval_fs, equilibration_ps, 
 
 
 def main(argv=None):
-    parser = Parser(description=__doc__.splitlines()[0])
-    parser.add_argument("--molecule", default="ethanol", help="a name, a name in ASE's G2 collection or an .xyz file")
-    parser.add_argument("--frames", type=int, default=5000)
-    parser.add_argument("--temperature", type=float, default=500, help="in K")
-    parser.add_argument("--interval-fs", type=float, default=50, help="time from frame to frame")
-    parser.add_argument("--equilibration-ps", type=float, default=10, help="time before the first frame")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--out", type=Path, help="default: sample_MOLECULE.npz")
+    parser = Parser(prog="python -m cormorant_np.data.make_sample", description=__doc__.splitlines()[0])
+    add = parser.add_argument
+    add("--molecule", type=path, default="ethanol", help="a name, a name in ASE's G2 collection or an .xyz file")
+    add("--frames", type=whole_number(1), default=5000, help="default 5000")
+    add("--temperature", type=positive_number, default=500, help="in K; default 500")
+    add("--interval-fs", type=positive_number, default=50, help="time from frame to frame; default 50")
+    add("--equilibration-ps", type=positive_number, default=10, help="time before the first frame; default 10")
+    add("--seed", type=whole_number(0), default=0, help="of the velocities and the thermostat; default 0")
+    add("--out", type=path, help="default: sample_MOLECULE.npz")
     args = parser.parse_args(argv)
-    if args.frames < 1 or args.interval_fs < TIMESTEP_FS:
-        raise UserError(f"--frames must be at least 1 and --interval-fs at least the time step of {TIMESTEP_FS} fs.")
-
+    if args.interval_fs % TIMESTEP_FS:
+        raise UserError(f"--interval-fs {args.interval_fs:g} is no multiple of the time step, {TIMESTEP_FS} fs.")
     name = Path(args.molecule).stem
-    out = args.out or Path(f"sample_{name.replace(' ', '_')}.npz")
-    if not out.parent.is_dir():
-        raise UserError(f"The folder {out.parent} of --out does not exist: make it first.")
+    out = Path(args.out or f"sample_{name.replace(' ', '_')}.npz")
+    if out.suffix != ".npz":
+        raise UserError(f"--out {out} must end in .npz.")
+    check_new(out)
     atoms = starting_geometry(args.molecule)
     frames = run_dynamics(atoms, args.frames, args.temperature, args.interval_fs, args.equilibration_ps, args.seed)
     temperatures = frames.pop("T")

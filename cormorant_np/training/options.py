@@ -4,54 +4,21 @@ import argparse
 import dataclasses
 import inspect
 import json
-import math
 import re
-from functools import partial
 
+from cormorant_np.arguments import number, path, positive_number, whole_number
 from cormorant_np.config import Config
 from cormorant_np.errors import UserError
 from cormorant_np.files import read_file
 from cormorant_np.training.fields import checked, kinds_of
 from cormorant_np.training.settings import CHOICES, LIMITS, NETWORK_OF_DATA, Settings, option_of
 
-WHOLE_NUMBER = re.compile(r"[+-]?[0-9]{1,30}")
-NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,9})?")
 PATHS = ("data_dir", "data_file", "valid_file", "test_file", "reference_energies")
-
-
-def whole_number(least, most=10**9):
-    """A parser of an option: whole numbers from `least` to `most`, written in the digits 0 to 9 alone."""
-
-    def parse(text):
-        if not WHOLE_NUMBER.fullmatch(text) or not least <= int(text) <= most:
-            raise argparse.ArgumentTypeError(f"must be a whole number from {least} to {most}, not {text!r}")
-        return int(text)
-
-    return parse
-
-
-def number(text, least=-math.inf):
-    """A parser of an option: a finite number above `least`."""
-    value = float(text) if NUMBER.fullmatch(text) else math.nan
-    if not least < value < math.inf:
-        raise argparse.ArgumentTypeError(f"must be a {'positive ' * (least == 0)}number, not {text!r}")
-    return value
-
-
-positive_number = partial(number, least=0)
-"""A parser of an option: a finite number above zero."""
 
 
 def gain(text):
     """The parser of --gain: a positive number, or auto."""
     return text if text == "auto" else positive_number(text)
-
-
-def path(text):
-    """A parser of an option: a path, which is not empty, as text."""
-    if not text.strip() or "\0" in text:
-        raise argparse.ArgumentTypeError(f"must be the name of a file or folder, not {text!r}")
-    return text
 
 
 threads = whole_number(*LIMITS["threads"])
