@@ -38,16 +38,18 @@ def union(data_dir, out):
 def gfn2(data_dir, out):
     """Write gfn2_ethanol.npz and gfn2_ethanol_test.npz, with the keys of sGDML; two trajectories at a time."""
     paths = [out / f"gfn2_ethanol_{seed}.npz" for seed in range(TRAJECTORIES)]
+    lengths = [f"--frames {FRAMES_EACH} --interval-fs 10"] * TRAJECTORIES
     with ThreadPoolExecutor(2) as threads:
-        list(threads.map(trajectory, range(TRAJECTORIES), paths))
-    trajectory(TRAJECTORIES, out / "gfn2_ethanol_test.npz", "--frames 1000 --interval-fs 50")
+        test = threads.submit(trajectory, TRAJECTORIES, out / "gfn2_ethanol_test.npz", "--frames 1000 --interval-fs 50")
+        list(threads.map(trajectory, range(TRAJECTORIES), paths, lengths))
+        test.result()
     parts = [np.load(path) for path in paths]
     frames = {key: np.concatenate([part[key] for part in parts]) for key in ("R", "E", "F")}
     same = {key: parts[0][key] for key in ("z", "name", "theory", "type", "r_unit", "e_unit")}
     np.savez(out / "gfn2_ethanol.npz", **frames, **same)
 
 
-def trajectory(seed, path, length=f"--frames {FRAMES_EACH} --interval-fs 10"):
+def trajectory(seed, path, length):
     if not path.exists():
         words = ["--molecule", "ethanol", *length.split(), "--seed", str(seed), "--out", str(path)]
         subprocess.run([sys.executable, "-m", "cormorant_np.data.make_sample", *words], check=True)

@@ -8,6 +8,7 @@ Needs the optional packages ASE (the dynamics) and tblite (the semi-empirical en
 from pathlib import Path
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
 from cormorant_np.arguments import Parser, path, positive_number, whole_number
@@ -127,7 +128,8 @@ def main(argv=None):
         raise UserError(f"--out {out} must end in .npz.")
     check_new(out)
     atoms = starting_geometry(args.molecule)
-    frames = run_dynamics(atoms, args.frames, args.temperature, args.interval_fs, args.equilibration_ps, args.seed)
+    with threadpool_limits(1):  # molecules are too small for tblite's threads, which wait for each other
+        frames = run_dynamics(atoms, args.frames, args.temperature, args.interval_fs, args.equilibration_ps, args.seed)
     temperatures = frames.pop("T")
     theory = f"GFN2-xTB (tblite), Langevin dynamics at {args.temperature:g} K"
     with written_whole(out) as part, open(part, "wb") as file:
