@@ -202,7 +202,7 @@ def qm9_steps(options):
 
 
 def measure(options):
-    """All numbers of the benchmark, a dict."""
+    """All numbers of the benchmark, a dict; parts and memory are None for a GPU, whose work Python does not see."""
     check_device(options.device)
     step, force_step, energies, forces = make_functions(options)
     with workers(options.threads, options.device) as pool, alone() as one:
@@ -213,7 +213,7 @@ def measure(options):
     sizes = network(options), options.batch_size, len(charges)
     operations = sum(count_operations(*sizes).values())
     as_printed = sum(count_operations(*sizes, as_printed=True).values())
-    step_ms = median(steps)
+    step_ms, on_cpu = median(steps), options.device == "cpu"
     return {
         "step_ms": step_ms,
         "step_ms_min": steps[0],
@@ -222,14 +222,14 @@ def measure(options):
         "force_step_ms": median(force_steps),
         "energies_ms": median(energies_ms),
         "energies_and_forces_ms": median(forces_ms),
-        "parts_ms_one_thread": profile_parts(step, max(1, options.repeats // 4)),
+        "parts_ms_one_thread": profile_parts(step, max(1, options.repeats // 4)) if on_cpu else None,
         "operations": operations,
         "peak_gflops": peak / 1e9,
         "floor_ms": 1000 * operations / peak,
         "times_the_floor": step_ms * peak / (1000 * operations),
         "operations_as_printed": as_printed,
         "times_the_floor_as_printed": step_ms * peak / (1000 * as_printed),
-        "memory_mb": peak_memory(step, pool.number),
+        "memory_mb": peak_memory(step, pool.number) if on_cpu else None,
         **qm9_steps(options),
         "array_module_counts": counted_operations(step),
         "atoms": len(charges),
@@ -312,13 +312,14 @@ def report(result):
         f"products they would take {result['floor_ms']:.1f} ms, {result['times_the_floor']:.2f} times less",
         f"{result['operations_as_printed'] / 1e9:.2f} GFLOP as the equations are printed, for every ordered pair and "
         f"every path: {result['times_the_floor_as_printed']:.2f} times less",
-        f"arrays of a step {result['memory_mb']:.0f} MB",
         f"QM9's network on its sample {result['qm9_step_ms']:7.1f} ms a step, {result['qm9_padding']:.1%} padding",
         *(f"{name} in a step: {number}" for name, number in result["array_module_counts"].items()),
-        "on one thread, under a profiler:   forward   backward",
     ]
-    for part, (forward, backward) in result["parts_ms_one_thread"].items():
-        lines.append(f"  {part:30s} {forward:7.1f} ms {backward:7.1f} ms")
+    if result["device"] == "cpu":
+        lines += [f"arrays of a step {result['memory_mb']:.0f} MB"]
+        lines += ["on one thread, under a profiler:   forward   backward"]
+        for part, (forward, backward) in result["parts_ms_one_thread"].items():
+            lines.append(f"  {part:30s} {forward:7.1f} ms {backward:7.1f} ms")
     return "\n".join(lines)
 
 

@@ -78,12 +78,12 @@ class Config:
     cutoff, width : in Å, r_c and w of all soft masks at the start; they are learned
 
     solid_harmonics : Y^ℓ(r̂) of the unit vector (False), or r^ℓ Y^ℓ(r̂) (True)
-    paired_radial_functions : how real radial functions pair up into complex channels, see `radial`
+    paired_radial_functions : how real radial functions pair up into complex channels, see `network.radial`
     self_pairs : whether an atom is its own neighbour, j = i
     clamp_cutoffs : the mask uses r_c and w as they are (False), or |r_c| and max(|w|, 1e-3) (True)
     vertex_order : order in which (S5) concatenates its three parts
     imaginary_scalar_product : ξ_1 = Re + Im (True), or Re alone (False)
-    released_initialisation : weights start as section 1.6 says (False), or as in the released code (True), see `model`
+    released_initialisation : weights start as section 1.6 says (False), or as in the released code (True)
     gain : g, scales the weights at the start (section 1.6)
     filtered_messages : QM9's messages have one mask (False), or a learnable filter for every feature (True)
     num_intermediate : outputs of MLP_1 (section 1.5.2)

@@ -30,7 +30,10 @@ __all__ = [
 
 
 class Cache(NamedTuple):
-    """What the backward pass needs of a forward pass: caches of the parts; `features` and `layers` are lists over s."""
+    """What a forward pass leaves behind: the caches of its parts for the backward pass, and `features`, F^1 .. F^S.
+
+    `features` and `layers` are lists over s.
+    """
 
     config: object
     pairs: tuple

@@ -11,6 +11,7 @@ y = a b gives da = conj(b) dy; what is read several times collects a sum; what i
 """
 
 from functools import partial
+from itertools import zip_longest
 
 import numpy as np
 from scipy.spatial.distance import pdist
@@ -49,12 +50,11 @@ def backward(d_energy, cache):
 
     F^s is read by its invariants and by the next layer, g^s by the next layer, distances and harmonics by all layers.
     """
-    all_F, geometry_cache, input_cache, layer_caches, output_cache = cache
+    _, geometry_cache, input_cache, layer_caches, output_cache = cache
     grads, d_scalars = output_backward(d_energy, output_cache)
-    d_g, d_F, d_distances, d_harmonics = [], [0 * f for f in all_F[-1]], 0, [0] * len(geometry_cache[1])
+    d_g, d_F, d_distances, d_harmonics = [], [], 0, []
     for s, (layer_cache, invariants_cache) in reversed(list(enumerate(layer_caches))):
-        rows = 2 * (len(d_F) + 1) * d_F[0].shape[1]
-        d_scalars, d_x = np.split(d_scalars, [-rows])
+        d_scalars, d_x = np.split(d_scalars, [-invariants_cache[1].num_scalars(s)])
         d_F = plus(d_F, invariants_backward(d_x, invariants_cache))
         d_g, d_F, d_r, d_Y, d_layer = layer_backward(d_g, d_F, layer_cache)
         grads |= above(f"layers.{s}.", d_layer)
@@ -69,7 +69,7 @@ def check_molecule(charges, positions, config):
         raise UserError(f"Charges (N,) and positions (N, 3) are needed, not {charges.shape} and {positions.shape}.")
     if not set(charges.tolist()) <= set(config.species):
         raise UserError(f"The charges must be of {config.species}, without padding, but they are {charges.tolist()}.")
-    if not (pdist(positions) > MIN_DISTANCE).all():
+    if not (np.isfinite(positions).all() and (pdist(positions) > MIN_DISTANCE).all()):
         raise UserError(f"Two atoms are closer than {MIN_DISTANCE:g} Å, or a position is not finite: correct that.")
 
 
@@ -88,7 +88,7 @@ def above(prefix, grads):
 
 def plus(a, b):
     """The sum of two lists over ℓ; the shorter one lacks the highest ℓ."""
-    return [a[l] + b[l] if l < min(len(a), len(b)) else max(a, b, key=len)[l] for l in range(max(len(a), len(b)))]
+    return [x + y for x, y in zip_longest(a, b, fillvalue=0)]
 
 
 # 1.1 Distances and harmonics of every ordered pair (1.4.3 for the normalisation)
@@ -217,7 +217,7 @@ def edge_network_backward(d_new_g, cache):
     """With g = μ e and e = W x: dμ = Σ_ℓ Re(conj(e) dg), de = μ dg, dW = de x†, dx = W† de, cut into its parts."""
     weights, g, F, mask, x, mixed = cache
     d_mask = sum((e.conj() * d).real for e, d in zip(mixed, d_new_g, strict=True))
-    d_weights, d_g, d_dots, d_eta = [], [], [0] * len(F), 0
+    d_weights, d_g, d_dots, d_eta = [], [], [], 0
     for l, d in enumerate(mask * d for d in d_new_g):
         d_weights.append(einsum("cij,xij->cx", d, x[l].conj()))
         d_x = einsum("cx,cij->xij", weights[str(l)].conj(), d)
@@ -351,7 +351,7 @@ def vertex_network_forward(weights, G, F, order):
 def vertex_network_backward(d_new_F, cache):
     """With F = W x: dW = Σ_m dF_m x_m†, dx = W† dF, cut into its paths; F^s has a part in all three kinds."""
     weights, G, F, order, concatenated = cache
-    d_G, d_F, d_weights = [np.zeros_like(x) for x in G], [np.zeros_like(x) for x in F], []
+    d_G, d_F, d_weights = [], [], []
     for l, (d, x) in enumerate(zip(d_new_F, concatenated, strict=True)):
         d_weights.append(einsum("mci,mxi->cx", d, x.conj()))
         d_x = iter(np.split(einsum("cx,mci->mxi", weights[str(l)].conj(), d), x.shape[1] // F[0].shape[1], axis=1))
@@ -363,7 +363,10 @@ def vertex_network_backward(d_new_F, cache):
             d_paths = [next(d_x) for _ in paths(l, len(A) - 1, len(F) - 1)]
             d_A, d_B = cg_product_backward(d_paths, A, F, l, atoms)
             d_F = plus(d_F, d_B)
-            d_G, d_F = (plus(d_G, d_A), d_F) if name == "aggregate" else (d_G, plus(d_F, d_A))
+            if name == "aggregate":
+                d_G = plus(d_G, d_A)
+            else:
+                d_F = plus(d_F, d_A)
     return d_G, d_F, d_weights
 
 

@@ -166,6 +166,46 @@ def test_a_run_goes_on_with_its_own_command_line_and_with_its_own_energies_only(
             again()
 
 
+@pytest.mark.parametrize("part", ["train", "test"])
+def test_a_run_knows_the_molecules_of_all_its_files_again(part, tmp_path):
+    paths = {name: write_mixed(tmp_path / f"{name}.xyz", 12, k) for k, name in enumerate(("train", "test"))}
+    files = ["--data-file", str(paths["train"]), "--test-file", str(paths["test"])]
+    assert train.main([*TINY.split(), *files, "--run-dir", str(tmp_path / "run")]) == 0
+    if part == "train":  # frames that were added to it, so that those of the test file move
+        added = write_mixed(tmp_path / "more.xyz", 6, 7).read_text(encoding="utf-8")
+        paths[part].write_text(paths[part].read_text(encoding="utf-8") + added, encoding="utf-8")
+    else:  # positions alone
+        moved = paths[part].read_text(encoding="utf-8").replace(" 0.1", " 0.2")
+        paths[part].write_text(moved, encoding="utf-8")
+    with pytest.raises(UserError, match="The test molecules of train are not those that the run was begun with"):
+        run_errors(tmp_path / "run")
+
+
+@pytest.mark.parametrize(
+    "number, sizes, said",
+    [
+        (10, {"num_valid": 5, "num_test": 5}, "left to train"),
+        (10, {"num_train": 8, "num_valid": 2}, "left to test"),
+        (1, {"test_file": True}, "left to train"),
+    ],
+)
+def test_every_part_that_a_run_needs_has_molecules(number, sizes, said, tmp_path):
+    path = write_mixed(tmp_path / "mixed.xyz", number, 0)
+    sizes = {name: str(path) if value is True else value for name, value in sizes.items()}
+    with pytest.raises(UserError, match=said):
+        prepare(settings_for(path, **sizes))
+
+
+@pytest.mark.parametrize("energy", [-4216.41307, 0.0])
+def test_energies_that_differ_by_rounding_alone_are_not_scaled(energy, tmp_path):
+    frames = [line for k in range(12) for line in ("2", f"energy={energy}", "O 0 0 0", f"H 0 0 {1 + k / 99}")]
+    (tmp_path / "own.xyz").write_text("\n".join(frames), encoding="utf-8")
+    assert prepare(settings_for(tmp_path / "own.xyz")).scale == 1
+    few = write_mixed(tmp_path / "few.xyz", 9, 0)
+    scales = [prepare(settings_for(few, num_valid=3, num_test=3, seed=seed)).scale for seed in range(6)]
+    assert all(scale == 1 or 1e-3 < scale < 1 for scale in scales)
+
+
 def test_an_element_that_does_not_train_is_refused(tmp_path):
     frames = [line for k in range(30) for line in ("2", f"energy={k % 7}", "O 0 0 0", f"H 0 0 {1 + k / 99}")]
     frames[-1] = frames[-1].replace("H", "F")

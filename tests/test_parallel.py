@@ -86,6 +86,14 @@ def test_an_error_in_a_worker_is_raised_here():
         pool.run(Config.md17, [((1, 6),), ((0,),)])
 
 
+def test_after_an_error_in_any_process_the_next_answers_are_their_own():
+    with parallel.workers(2) as pool:
+        for tasks in ([(1, 0), (2, 1)], [(1, 1), (2, 0)], [(1, 0), (2, 0)]):
+            with pytest.raises(ZeroDivisionError):
+                pool.run(operator.truediv, tasks)
+            assert pool.run(operator.truediv, [(10, 1), (20, 1)]) == [10, 20]
+
+
 def test_a_worker_that_has_ended_is_a_plain_sentence():
     with pytest.raises(UserError, match=r"worker process has ended.*--threads"), parallel.workers(2) as pool:
         _, pid = pool.run(os.getpid, [(), ()])

@@ -44,7 +44,7 @@ def geometry_forward(charges, positions, config):
     """Distances and harmonics of all pairs; `plain.geometry_forward`, once for both orders of a pair.
 
     Nothing divides by the distance of an atom to itself or to padding: such pairs count as 1 Å long in `distances`,
-    which no result depends on, since `distinct` and `neighbours` leave them out.
+    which no result depends on: whoever reads them multiplies by `distinct` or `neighbours`.
 
     Parameters
     ----------

@@ -129,7 +129,7 @@ def filter_forward(params, geometry, config):
     mixed, linear_cache = linear_forward(params["input.filter.weight"], params["input.filter.bias"], functions)
     cutoff, width = (xp.full((1, 1), value, dtype=mixed.dtype) for value in (CUTOFF, WIDTH))
     soft, soft_cache = mask_forward(cutoff, width, geometry, config)
-    soft = soft[0] * (geometry.distances < CUTOFF)
+    soft = soft[0] * (geometry.distances * geometry.distinct < CUTOFF)
     return mixed * soft, (mixed, soft, radial_cache, linear_cache, soft_cache, geometry)
 
 
@@ -142,7 +142,7 @@ def filter_backward(d_weights, cache):
     d_weight, d_bias, d_functions = linear_backward(d_weights * soft, linear_cache)
     pairs = d_functions.reshape(-1, 2, *geometry.distances.shape)
     d_kappa, d_phi, d_distances = radial_backward(join(pairs, 1)[None], radial_cache)
-    d_soft = (d_weights * mixed).sum(axis=0) * (geometry.distances < CUTOFF)
+    d_soft = (d_weights * mixed).sum(axis=0) * (geometry.distances * geometry.distinct < CUTOFF)
     _, _, d_soft_distances = mask_backward(d_soft[None, None], soft_cache)
     grads = {
         "input.filter.weight": d_weight,

@@ -9,7 +9,7 @@ from cormorant_np.so3_vector import block, l_of_rows
 def vertex_network_forward(edges, harmonics, features, matrices, coupling):
     """New activations: aggregation, Clebsch-Gordan square and identity, concatenated and mixed (S4, S5):
 
-        F_ℓ,i^(s+1) = ( Σ_j G_ij ⊗cg F_j  ⊕  F_i ⊗cg F_i  ⊕  F_i )_ℓ W_ℓ,    G_ij = g_ij^(s+1) Y(r̂_ij),
+        F_ℓ,i^(s+1) = W_ℓ ( Σ_j G_ij ⊗cg F_j  ⊕  F_i ⊗cg F_i  ⊕  F_i )_ℓ,    G_ij = g_ij^(s+1) Y(r̂_ij),
 
     which is `plain.edge_to_vertex_forward` and `plain.vertex_network_forward`, fast. The products come first and the
     coefficients after: X holds Σ_j G_p F_q, F and F_p F_q for all components p and q, one sparse matrix makes all paths

@@ -29,7 +29,7 @@ from cormorant_np.training.gain import format_table, tune_gain
 from cormorant_np.training.optimizer import amsgrad_step
 from cormorant_np.training.parallel import loss_and_gradient, workers
 from cormorant_np.training.prediction import frame_errors
-from cormorant_np.training.problem import epoch_batches, minibatch, mirrored, prepare, with_force_weight
+from cormorant_np.training.problem import epoch_batches, minibatch, mirrored, parts_known_by, prepare, with_force_weight
 from cormorant_np.training.reporting import describe, draw_progress, log_line, summary_writer, write_summary
 
 STEPS_BETWEEN_CHECKS = 100
@@ -278,6 +278,7 @@ def create(run_dir, settings, problem, state):
         "network": dataclasses.asdict(problem.config),
         "mean": problem.mean,
         "scale": problem.scale,
+        "parts": parts_known_by(problem.dataset, problem.splits),
         "references": problem.references,
         "unit": problem.dataset.unit,
         "theory": problem.dataset.theory,

@@ -1,4 +1,4 @@
-"""Losses; section 2 reports mean absolute errors, the loss it minimises is the mean squared error.
+"""Losses. The supplement names none: the mean squared error is minimised, as in the released code.
 
 With forces (not in the supplement), in the scaled units of the targets, for B molecules of A atoms together,
 

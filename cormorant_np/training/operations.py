@@ -25,7 +25,7 @@ def count_operations(config, num_molecules, num_atoms, as_printed=False):
     Parameters
     ----------
     as_printed : count the equations as they stand, for every ordered pair of atoms and every path of the square,
-        rather than what the package does, which takes what is equal by symmetry once
+        rather than what is left when all that is equal by symmetry is taken once
 
     Returns
     -------
@@ -57,9 +57,9 @@ def _paths_kept(config, s):
 
 
 def _paths_as_printed(config, s):
-    l_in, l_sh, weights = config.layer_l_max(s), config.l_max_sh[s], range(config.l_max[s] + 1)
-    products = [(l1, l2, l) for l in weights for l1, l2 in paths(l, l_sh, l_in) + paths(l, l_in, l_in)]
-    return [num_paths(config, s, l) for l in weights], 2 * sum(int(np.count_nonzero(table(*p))) for p in products)
+    l_in, l_sh, all_l = config.layer_l_max(s), config.l_max_sh[s], range(config.l_max[s] + 1)
+    products = [(l1, l2, l) for l in all_l for l1, l2 in paths(l, l_sh, l_in) + paths(l, l_in, l_in)]
+    return [num_paths(config, s, l) for l in all_l], 2 * sum(int(np.count_nonzero(table(*p))) for p in products)
 
 
 def matrix_product_peak(pool, real, size=512, repeats=8):

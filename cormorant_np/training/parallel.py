@@ -27,7 +27,7 @@ from threadpoolctl import threadpool_limits
 from cormorant_np import model
 from cormorant_np.backend import device_of, get_array_module, processes_for
 from cormorant_np.data.batch import take
-from cormorant_np.errors import UserError
+from cormorant_np.errors import UserError, attempt
 from cormorant_np.network.arrangement import arrange_backward, arrange_forward
 from cormorant_np.network.parameters import flatten, layout, unflatten
 from cormorant_np.training import mpi
@@ -47,7 +47,8 @@ MALLOC_OPTIONS = {-1: 2**31 - 1, -2: 64 * 2**20, -3: 32 * 2**20}
 ONE_BLAS_THREAD = dict.fromkeys(("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS"), "1")
 
 PIPE_SIZE = 2**20
-"""Bytes: room for the parameters or the gradient, so that neither side waits for the other."""
+"""Bytes, the most that Linux gives without privileges: room for the parameters or the gradient of MD17's network in
+float32, so that neither side waits for the other."""
 
 
 START_OF_A_WORKER = """
@@ -227,8 +228,7 @@ def _run(processes, function, tasks, combine=None):
         for process, task in zip(used, others, strict=True):
             pickle.dump((function, task), process.stdin, protocol=pickle.HIGHEST_PROTOCOL)
             process.stdin.flush()
-        result = function(*first)
-        answers = [pickle.load(process.stdout) for process in used]
+        answers = [attempt(function, first), *(pickle.load(process.stdout) for process in used)]
     except (EOFError, BrokenPipeError, pickle.UnpicklingError):
         raise UserError(
             "A worker process has ended before its work was done, perhaps for want of memory: use fewer --threads or a "
@@ -237,7 +237,7 @@ def _run(processes, function, tasks, combine=None):
     for _, error in answers:
         if error is not None:
             raise error
-    results = [result, *(other for other, _ in answers)]
+    results = [result for result, _ in answers]
     return results if combine is None else in_pairs(results, combine)
 
 

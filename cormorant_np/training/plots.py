@@ -10,7 +10,10 @@ from cormorant_np.files import replace_file
 
 
 def never_fails(plot):
-    """A plot never decides over a run: where it cannot be drawn or written, one sentence on stderr says so."""
+    """A plot never decides over a run: where it cannot be drawn or written, one sentence on stderr says so.
+
+    What is decorated returns a figure; what comes of it takes the path of the picture before the plot's own arguments.
+    """
 
     @functools.wraps(plot)
     def safely(path, *arguments):

@@ -1,6 +1,7 @@
 """A data set made ready for a network."""
 
 import dataclasses
+import math
 import sys
 from typing import NamedTuple
 
@@ -20,6 +21,9 @@ from cormorant_np.training.settings import network
 
 BYTES_OF_A_PARAMETER = 40
 """Of the parameter, its gradient, its average and three numbers of the optimiser, with the copies of a step."""
+
+ROUNDING = 1e-12
+"""Training energies whose standard deviation is below this share of the largest differ by rounding alone."""
 
 SLOW_L_MAX = 7
 """SymPy takes more than some seconds from this L on."""
@@ -86,8 +90,10 @@ def prepare(settings, run=None):
     reference = data.reference_energies(dataset.charges, references) if references else np.zeros(len(dataset.energies))
     energies = dataset.energies - reference
     train = energies[splits["train"]]
-    mean, scale = float(train.mean()), float(train.std()) or 1.0
+    mean, scale = float(train.mean()), float(train.std())
+    scale = scale if scale > ROUNDING * np.abs(dataset.energies).max() else 1.0
     check_energies(mean, scale, run, dataset)
+    check_parts(parts_known_by(dataset, splits), run, scale, dataset.name)
     batch = data.make_batch(dataset.charges, dataset.positions, config, np.dtype(settings.dtype))
     num_atoms = (dataset.charges > 0).sum(axis=1)
     for n in np.unique(num_atoms[num_atoms > 0]).tolist():
@@ -157,6 +163,33 @@ def check_energies(mean, scale, run, dataset):
         )
 
 
+def parts_known_by(dataset, splits):
+    """By what the molecules of a part are known again: the means of their energies and of their Σ_i r_i², in Å².
+
+    Returns
+    -------
+    {name of the part: [mean energy, mean square]}, without parts that have no molecules
+    """
+    squares = (dataset.positions**2).sum(axis=(1, 2))
+    return {
+        part: [float(dataset.energies[indices].mean()), float(squares[indices].mean())]
+        for part, indices in splits.items()
+        if len(indices)
+    }
+
+
+def check_parts(found, run, scale, name):
+    """A `UserError` if the molecules of a part are not those that a run was begun with; older runs do not know them."""
+    for part, (energy, square) in (run.get("parts") or {}).items():
+        now_energy, now_square = found.get(part, (math.inf, math.inf))
+        if abs(now_energy - energy) > 1e-6 * scale or abs(now_square - square) > 1e-6 * square:
+            raise UserError(
+                f"The {part} molecules of {name} are not those that the run was begun with (mean energy {energy:.8g}, "
+                f"now {now_energy:.8g}; mean square of the positions {square:.6g}, now {now_square:.6g} Å²): give the "
+                "data that it was begun with, or start another run."
+            )
+
+
 def check_size(config):
     """Before a network is built: does it fit the memory? Says on stderr if its coefficients take long.
 
@@ -184,6 +217,14 @@ def load_data(settings):
     -------
     Dataset, dict of index arrays under "train", "valid" and "test"
     """
+    dataset, splits = _load_and_split(settings)
+    for part in ("train", "test"):
+        if not len(splits[part]):
+            raise UserError(f"No molecule of {dataset.name} is left to {part}: ask for fewer in the other parts.")
+    return dataset, splits
+
+
+def _load_and_split(settings):
     keys = settings.energy_unit, settings.energy_key, settings.forces_key
     names = settings.dataset, settings.molecule, settings.data_dir, settings.data_file, settings.target
     dataset = data.load(*names, *keys, settings.rmd17_split)

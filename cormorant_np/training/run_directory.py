@@ -37,6 +37,7 @@ class Run(NamedTuple):
     mean, scale : an energy is `mean` + `scale` times what the network gives
     unit : of the energies
     references : {charge: energy of the element}, which is added; or None
+    parts : what `problem.parts_known_by` says of the data; None in runs of older versions
     """
 
     settings: Settings
@@ -45,6 +46,7 @@ class Run(NamedTuple):
     scale: float | None
     unit: str | None
     references: dict | None
+    parts: dict | None = None
 
 
 def write_json(path, content):
@@ -92,6 +94,7 @@ def read_config(run_dir):
         **numbers,
         unit=content.get("unit"),
         references=_references(path, content.get("references")),
+        parts=_parts(path, content.get("parts")),
     )
 
 
@@ -105,6 +108,18 @@ def _references(path, references):
     if not all(1 <= charge <= 118 and abs(energy) < LARGEST for charge, energy in checked.items()):
         raise UserError(f"{path} is damaged: its 'references' are no energies of elements.")
     return checked
+
+
+def _parts(path, parts):
+    if parts is None:
+        return None
+    whole = isinstance(parts, dict) and all(
+        name in PARTS and isinstance(pair, list) and len(pair) == 2 and all(isinstance(x, float) for x in pair)
+        for name, pair in parts.items()
+    )
+    if not (whole and np.isfinite(list(parts.values())).all()):
+        raise UserError(f"{path} is damaged: its 'parts' are no pairs of numbers.")
+    return parts
 
 
 def read_settings(run_dir):
@@ -124,10 +139,11 @@ def read_run(run_dir):
     Returns
     -------
     dict of "config", its Config, "splits", a dict of index arrays, and "references", "mean" and "scale", see
-    `problem.Problem`
+    `problem.Problem`, and "parts", see `Run`
     """
     kept = read_config(run_dir)._asdict()
-    return {name: kept[name] for name in ("config", "references", "mean", "scale")} | {"splits": read_splits(run_dir)}
+    kept = {name: kept[name] for name in ("config", "references", "mean", "scale", "parts")}
+    return kept | {"splits": read_splits(run_dir)}
 
 
 def read_splits(run_dir):
@@ -200,8 +216,8 @@ def save_arrays(path, arrays, keep=None):
     replace_file(path, buffer.getvalue(), keep)
 
 
-def load_arrays(path, device="cpu"):
-    """A dict of the arrays in an .npz file, on `device`.
+def load_arrays(path):
+    """A dict of the arrays in an .npz file, on the host.
 
     Raises
     ------
@@ -217,7 +233,7 @@ def load_arrays(path, device="cpu"):
     except Exception as error:  # zipfile, zlib and NumPy have a dozen different ones for damaged files
         reason = " ".join(str(error).split())[:200] or type(error).__name__
         raise UserError(f"{path} is damaged ({reason}): {OTHER}.") from None
-    return {name: to_device(array, device) for name, array in arrays.items()}
+    return arrays
 
 
 def append_log(path, row):
