@@ -48,8 +48,10 @@ def read_molecule(path):
         print(f"{path} has {1 + len(others)} molecules: this is the dynamics of the first one, with new velocities.")
     try:  # for masses and constraints
         atoms = ase.io.read(Path(path).absolute(), index=0, do_not_split_by_at_sign=True)
-    except Exception:  # QM9's own files
-        return ase.Atoms(frame.charges, frame.positions)
+    except Exception:  # what only this package reads
+        if "move_mask" in frame.columns:
+            raise UserError(f"ASE cannot read {path}, so that its move_mask would be lost: write it by ASE.") from None
+        return ase.Atoms(frame.charges, frame.positions, masses=frame.columns.get("masses", [None])[:, 0])
     atoms.calc, atoms.pbc = None, False
     return atoms
 
@@ -94,20 +96,25 @@ def integrator(atoms, timestep, temperature, thermostat, rng):
     return Langevin(atoms, timestep * units.fs, temperature_K=temperature, friction=friction, rng=rng)
 
 
-def check_molecule(atoms, step):
-    """A `UserError` if the molecule has fallen apart or its energy has exploded."""
+def number_of_pieces(atoms):
+    """How many parts the atoms form that no chain of bonds holds together, see `FARTHEST_BOND`."""
     from ase.data import covalent_radii
     from scipy.sparse.csgraph import connected_components
 
+    radii = covalent_radii[atoms.numbers]
+    bonds = atoms.get_all_distances() < FARTHEST_BOND * (radii[:, None] + radii)
+    return connected_components(bonds)[0]
+
+
+def check_molecule(atoms, step, pieces=1):
+    """A `UserError` if the molecule has fallen into more pieces than it was made of, or its energy has exploded."""
     if not atoms.get_temperature() < HOTTEST:
         raise UserError(
             f"The energy exploded: after step {step} the atoms have {atoms.get_temperature():.3g} K. Use a smaller "
             "--timestep, or train on frames that are more like this molecule."
         )
-    radii = covalent_radii[atoms.numbers]
-    bonds = atoms.get_all_distances() < FARTHEST_BOND * (radii[:, None] + radii)
-    number, _ = connected_components(bonds)
-    if number > 1:
+    number = number_of_pieces(atoms)
+    if number > pieces:
         raise UserError(
             f"The molecule fell into {number} pieces before step {step}, which the network has not learned: lower the "
             "--temperature, or train on forces and on frames that are more like this molecule."
@@ -115,15 +122,26 @@ def check_molecule(atoms, step):
 
 
 def run(atoms, dynamics, steps, interval, trajectory):
-    """Energies in eV of every `interval` steps, (n, 2): potential and kinetic; frames go to `trajectory`."""
-    energies = []
+    """Yield potential and kinetic energy in eV, every `interval` steps; frames go to `trajectory`."""
+    pieces = number_of_pieces(atoms)  # a complex may have several
     for step in tqdm(range(0, steps + 1, interval), unit="frame", disable=None):
         if step:
             dynamics.run(interval)
-        check_molecule(atoms, step)
-        energies.append((atoms.get_potential_energy(), atoms.get_kinetic_energy()))
+        check_molecule(atoms, step, pieces)
         trajectory.write(atoms)
-    return np.array(energies)
+        yield atoms.get_potential_energy(), atoms.get_kinetic_energy()
+
+
+def summarise(energies, femtoseconds, atoms, out):
+    """Say and draw what a trajectory is like, also one that has ended early; `energies` (n, 2) in eV."""
+    from ase import units
+
+    plot_total_energy(out.with_suffix(".png"), energies, femtoseconds)
+    temperature = 2 * energies[:, 1].mean() / (3 * len(atoms) * units.kB)
+    spread = 1000 * energies.sum(axis=1).std()
+    print(f"{len(energies)} frames in {out}, energies in {out.with_suffix('.png')}")
+    print(f"mean temperature {temperature:.0f} K, standard deviation of the total energy {spread:.3g} meV")
+    print(f"drift of the total energy {drift(energies, femtoseconds, len(atoms)):.3g} meV per atom and ps")
 
 
 def drift(energies, femtoseconds, num_atoms):
@@ -159,7 +177,6 @@ def main(arguments=None):
     interval = check_times(options.steps, options.interval)
     out = new_trajectory(Path(options.out or f"{Path(options.molecule).stem}-dynamics.traj"))
     atoms = read_molecule(options.molecule)
-    from ase import units
     from ase.io.trajectory import Trajectory
 
     from cormorant_np.calculator import Cormorant
@@ -168,17 +185,18 @@ def main(arguments=None):
     rng = np.random.default_rng(options.seed)
     set_off(atoms, options.temperature, rng)
     dynamics = integrator(atoms, options.timestep, options.temperature, options.thermostat, rng)
-    atoms.get_potential_energy()  # what cannot be computed, or has fallen apart, leaves no file behind
-    check_molecule(atoms, 0)
+    atoms.get_potential_energy()  # what cannot be computed, or is too hot, leaves no file behind
+    check_molecule(atoms, 0, pieces := number_of_pieces(atoms))
+    if pieces > 1:
+        print(f"{options.molecule} has {pieces} pieces that no bond holds together: it is run as it is.")
+    energies = []
     with Trajectory(out, "w", atoms) as trajectory:
-        energies = run(atoms, dynamics, options.steps, interval, trajectory)
-    between = interval * options.timestep
-    plot_total_energy(out.with_suffix(".png"), energies, between)
-    temperature = 2 * energies[:, 1].mean() / (3 * len(atoms) * units.kB)
-    spread = 1000 * energies.sum(axis=1).std()
-    print(f"{len(energies)} frames in {out}, energies in {out.with_suffix('.png')}")
-    print(f"mean temperature {temperature:.0f} K, standard deviation of the total energy {spread:.3g} meV")
-    print(f"drift of the total energy {drift(energies, between, len(atoms)):.3g} meV per atom and ps")
+        try:
+            for pair in run(atoms, dynamics, options.steps, interval, trajectory):
+                energies.append(pair)
+        finally:
+            if energies:
+                summarise(np.array(energies), interval * options.timestep, atoms, out)
     return 0
 
 

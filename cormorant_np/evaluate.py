@@ -29,7 +29,7 @@ def main(arguments=None):
     device = choose_device(options.device)
     names = {name: getattr(options, name) for name in ("energy_unit", "energy_key", "forces_key")}
     if options.data_file:
-        result = file_errors(options.run_dir, options.data_file, device or "cpu", options.threads or 2, **names)
+        result = file_errors(options.run_dir, options.data_file, device, options.threads, **names)
     elif given := [option_of(name) for name, value in names.items() if value is not None]:
         raise UserError(f"{' and '.join(given)} can be given with --data-file alone: leave it out.")
     else:

@@ -113,6 +113,8 @@ def check_output(path, source):
     """A `UserError` if a file cannot be written for want of its folder, or is the one that is read, by another name."""
     path, source = Path(path), Path(source)
     _check_folder_of(path)
+    if path.is_dir():
+        raise UserError(f"{path} is a folder: choose another name for the file.")
     if path.exists() and source.exists() and path.samefile(source):
         raise UserError(f"{path} is the file that is read, and would be lost: choose another name.")
 
@@ -126,8 +128,11 @@ def check_new(path):
 
 
 def _check_folder_of(path):
-    if not path.absolute().parent.is_dir():
+    folder = path.absolute().parent
+    if not folder.is_dir():
         raise UserError(f"{path.parent} is no folder: make it first, or choose another name than {path}.")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise UserError(sentence_of(PermissionError(errno.EACCES, os.strerror(errno.EACCES)), path.parent))
 
 
 def read_file(path, missing="check its name"):

@@ -116,6 +116,41 @@ def test_a_molecule_that_falls_apart_or_explodes_ends_the_dynamics(ethanol):
         dynamics.check_molecule(ethanol, 7)
 
 
+def test_a_complex_of_several_molecules_is_run_and_may_not_fall_into_more(run_dir, tmp_path, capsys):
+    two = molecule("CH3CH2OH") + molecule("H2O", positions=molecule("H2O").positions + [0, 0, 5])
+    two.write(tmp_path / "two.xyz")
+    words = [str(tmp_path / "two.xyz"), "--run-dir", str(run_dir), "--timestep", "0.01", "--steps", "2"]
+    assert dynamics.main([*words, "--out", str(tmp_path / "two.traj")]) == 0
+    assert "two.xyz has 2 pieces" in capsys.readouterr().out
+    with pytest.raises(UserError, match="fell into 3 pieces"):
+        two.positions[-1] += 20
+        dynamics.check_molecule(two, 1, 2)
+
+
+def test_dynamics_that_end_early_say_where_their_frames_are(ethanol, tmp_path, run_dir, capsys, monkeypatch):
+    check = dynamics.check_molecule
+    monkeypatch.setattr(
+        dynamics, "check_molecule", lambda atoms, step, pieces: check(atoms, step, pieces * (step < 20))
+    )
+    with pytest.raises(UserError, match="pieces before step 20"):
+        run_dynamics(ethanol, tmp_path, run_dir, "--temperature", "30")
+    assert "4 frames in" in capsys.readouterr().out and (tmp_path / "out.png").exists()
+    assert len(read(tmp_path / "out.traj", ":")) == 4
+
+
+@pytest.mark.parametrize("mark, mass", [("\ufeff", "2.014"), ("", "0.2014D1")])
+def test_masses_of_a_file_that_ase_does_not_read_are_kept(mark, mass, tmp_path):
+    path, properties = tmp_path / "heavy.xyz", "Properties=species:S:1:pos:R:3:masses:R:1"
+    atoms = ["O 0 0 0 15.999", f"H 0 0 1 {mass}", f"H 0 1 0 {mass}"]
+    path.write_text("\n".join([f"{mark}3", properties, *atoms]), encoding="utf-8")
+    assert dynamics.read_molecule(str(path)).get_masses() == pytest.approx([15.999, 2.014, 2.014])
+    path.write_text(
+        "\n".join([f"{mark}3", f"{properties}:move_mask:L:1", *(f"{atom} T" for atom in atoms)]), encoding="utf-8"
+    )
+    with pytest.raises(UserError, match="its move_mask would be lost"):
+        dynamics.read_molecule(str(path))
+
+
 def test_the_drift_is_the_slope_of_the_total_energy():
     picoseconds = 1e-3 * 5 * np.arange(100)
     potential = np.sin(np.arange(100.0))
@@ -135,7 +170,7 @@ def test_the_drift_is_the_slope_of_the_total_energy():
         (["{ethanol}", "--out", "{nowhere}/a.traj"], "is no folder"),
         (["{ethanol}", "--out", "{folder}/own.traj"], r"a file .*own\.png already"),
         (["{isotopes}"], "D or T"),
-        (["{pieces}"], "fell into 2 pieces before step 0"),
+        (["{ethanol}", "--temperature", "1e5"], "energy exploded: after step 0"),
         (["{phosphine}", "--out", "{folder}/new.traj"], "contain P"),
     ],
 )
@@ -148,9 +183,8 @@ def test_what_is_wrong_with_dynamics_is_one_sentence(arguments, words, run_dir, 
         atoms.pbc = name == "periodic"
         atoms.write(files[name])
     (tmp_path / "own.png").write_bytes(b"mine")
-    files["isotopes"], files["pieces"] = tmp_path / "isotopes.xyz", tmp_path / "pieces.xyz"
+    files["isotopes"] = tmp_path / "isotopes.xyz"
     files["isotopes"].write_text("2\n\nO 0 0 0\nD 0 0 1\n", encoding="utf-8")
-    files["pieces"].write_text("2\n\nO 0 0 0\nH 0 0 30\n", encoding="utf-8")
     before = sorted(tmp_path.iterdir())
     with pytest.raises(UserError, match=words):
         dynamics.main([*(word.format(**files) for word in arguments), "--run-dir", str(run_dir)])

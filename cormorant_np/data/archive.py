@@ -46,6 +46,12 @@ def read_arrays(path, names, max_memory=None):
         raise UserError(f"{path} cannot be read ({_reason(error)}): make or download it again.") from error
 
 
+def array_names(path):
+    """The names of all arrays of an .npz file that `read_arrays` has read, sorted."""
+    with zipfile.ZipFile(path) as archive:
+        return sorted(name.removesuffix(".npy") for name in archive.namelist())
+
+
 def _read(path, names, limit):
     with zipfile.ZipFile(path) as archive:
         members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}

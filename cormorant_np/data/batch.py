@@ -20,7 +20,7 @@ class Batch(NamedTuple):
     positions: np.ndarray
 
 
-def make_batch(charges, positions, config, dtype=np.float32):
+def make_batch(charges, positions, config, dtype=np.float32, first=0):
     """Check B molecules, centre each one in float64, and cast them to the network's precision.
 
     The centre is the mean over the molecule's own atoms; without it, float32 would lose digits on molecules that
@@ -32,6 +32,7 @@ def make_batch(charges, positions, config, dtype=np.float32):
     positions : (B, N, 3) in Å
     config : Config
     dtype : float32 or float64
+    first : the number of the first molecule, for messages
 
     Raises
     ------
@@ -54,21 +55,24 @@ def make_batch(charges, positions, config, dtype=np.float32):
     if not np.isfinite(np.where(atoms, positions, 0)).all():
         raise UserError("Some positions are not finite numbers: remove these molecules from the data.")
     positions = np.where(atoms, positions, 0)
-    _check_distances(charges, positions)
+    refuse_coincident(charges, positions, lambda molecule: f"molecule {first + molecule}")
     centre = positions.sum(axis=1, keepdims=True) / np.maximum(atoms.sum(axis=1, keepdims=True), 1)
     return Batch(charges.astype(np.int64), np.where(atoms, positions - centre, 0).astype(dtype))
 
 
-def _check_distances(charges, positions):
-    """Refuse atoms that coincide. Atom after atom, since all pairs of a large data set would not fit into memory."""
+def refuse_coincident(charges, positions, name_of):
+    """A `UserError` if two atoms are at the same place; `name_of` says what a molecule, by its number, is called in it.
+
+    Atom after atom, since all pairs of a large data set would not fit into memory.
+    """
     for i in range(1, charges.shape[1]):
         vectors = positions[:, :i] - positions[:, i : i + 1]
         too_close = (vectors * vectors).sum(axis=-1) < MIN_DISTANCE**2
         too_close &= (charges[:, :i] > 0) & (charges[:, i : i + 1] > 0)
         if too_close.any():
-            molecule, j = np.argwhere(too_close)[0]
+            molecule, j = np.argwhere(too_close)[0].tolist()
             raise UserError(
-                f"Atoms {j} and {i} of molecule {molecule} are at the same place (closer than {MIN_DISTANCE:g} Å): "
+                f"Atoms {j} and {i} of {name_of(molecule)} are at the same place (closer than {MIN_DISTANCE:g} Å): "
                 "correct the positions, or remove the molecule."
             )
 

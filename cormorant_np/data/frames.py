@@ -6,6 +6,7 @@ import numpy as np
 
 from cormorant_np.data.elements import MAX_CHARGE
 from cormorant_np.data.memory import is_file
+from cormorant_np.data.reading import read_npz_molecules
 from cormorant_np.data.xyz import MAX_POSITION, Frame, read_xyz_frames
 from cormorant_np.errors import UserError
 
@@ -20,7 +21,7 @@ def read_frames(path, max_memory=None):
     Parameters
     ----------
     path : path of a file in xyz format, plain, extended or QM9's, which may be compressed; or, with ASE installed,
-        in any format that `ase.io.read` reads
+        in any format that `ase.io.read` reads; or MD17's or rMD17's .npz, of which the molecules alone are taken
     max_memory : int, in bytes; default as in `memory.memory_limit`
 
     Returns
@@ -33,6 +34,8 @@ def read_frames(path, max_memory=None):
         If the file is missing or cannot be read, needs ASE where that is not installed, or has impossible atoms.
     """
     path = Path(path)
+    if kind(path) == ".npz":
+        return [Frame(*molecule, info={}, columns={}) for molecule in read_npz_molecules(path, max_memory)]
     if kind(path) in XYZ_SUFFIXES:
         return read_xyz_frames(path, max_memory)
     frames = [_from_ase(atoms) for atoms in _read_with_ase(path)]
@@ -50,12 +53,17 @@ def read_molecules(path, max_memory=None):
     """As `read_frames`, but refuse what is periodic: the network knows molecules in a vacuum."""
     frames = read_frames(path, max_memory)
     for k, frame in enumerate(frames):
-        if frame.periodic:
+        if frame.periodic and not is_isolated_atom(frame):
             raise UserError(
                 f"{path}, frame {k}: the cell is periodic, but the network knows only molecules in a vacuum; write "
                 'pbc="F F F" if the cell is only a box around the molecule.'
             )
     return frames
+
+
+def is_isolated_atom(frame):
+    """Whether a frame is marked as an isolated atom by its `config_type`, as MACE's and GAP's files have it."""
+    return str(frame.info.get("config_type", "")).lower().replace("_", "") == "isolatedatom"
 
 
 def kind(path):
@@ -94,7 +102,9 @@ def _from_ase(atoms):
     """
     results = getattr(atoms.calc, "results", {})
     info = dict(atoms.info)
-    info = info.pop("key_value_pairs", {}) | info.pop("data", {}) | info
+    for name in ("data", "key_value_pairs"):  # of a database
+        if isinstance(info.get(name), dict):
+            info = info.pop(name) | info
     per_atom = {name: value for name, value in results.items() if np.shape(value)[:1] == (len(atoms),)}
     arrays = {name: value for name, value in atoms.arrays.items() if name not in ("numbers", "positions")} | per_atom
     return Frame(

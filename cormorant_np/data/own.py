@@ -5,9 +5,10 @@ from pathlib import Path
 import numpy as np
 
 from cormorant_np.data import plausibility
+from cormorant_np.data.batch import refuse_coincident
 from cormorant_np.data.dataset import Dataset, centred
 from cormorant_np.data.elements import SYMBOLS
-from cormorant_np.data.frames import kind, read_frames, read_molecules
+from cormorant_np.data.frames import is_isolated_atom, kind, read_frames, read_molecules
 from cormorant_np.data.memory import check_memory, memory_limit
 from cormorant_np.data.reading import MAX_VALUE, read_npz
 from cormorant_np.data.units import canonical_energy_unit
@@ -16,6 +17,9 @@ from cormorant_np.errors import UserError
 
 KEYS = (("energy", "forces"), ("REF_energy", "REF_forces"))
 DEFAULT_UNIT = "eV"
+OUTSIDE = {"charges": ("charge", "total_charge"), "spins": ("spin", "total_spin", "multiplicity", "spin_multiplicity")}
+"""What decides over the energy, too, but is no input of the network, and the names that files have for it."""
+
 BYTES_PER_ATOM = 4 * (3 + 3 + 1) * 8  # positions, forces and a charge, with the copies that checks make
 
 
@@ -50,6 +54,7 @@ def load_file(path, energy_unit=None, energy_key=None, forces_key=None, max_memo
     name = Path(path).name.removesuffix("".join(Path(path).suffixes[-1:])).removesuffix(".xyz").removesuffix(".extxyz")
     if kind(path) == ".npz":
         dataset = read_npz(path, name, "unknown", energy_unit, energy_key, forces_key, max_memory)
+        refuse_coincident(dataset.charges, dataset.positions, lambda molecule: f"frame {molecule} of {path}")
     else:
         frames = read_molecules(path, max_memory)
         dataset = _dataset(path, name, frames, energy_unit, energy_key, forces_key, max_memory)
@@ -78,7 +83,7 @@ def read_references(path, energy_unit=None, energy_key=None):
 
 
 def _dataset(path, name, frames, energy_unit, energy_key, forces_key, max_memory):
-    isolated = {k: frame for k, frame in enumerate(frames) if _is_isolated_atom(frame)}
+    isolated = {k: frame for k, frame in enumerate(frames) if is_isolated_atom(frame)}
     molecules = {k: frame for k, frame in enumerate(frames) if k not in isolated}
     if not molecules:
         raise UserError(f"{path} holds nothing but isolated atoms: give a file with molecules.")
@@ -86,6 +91,7 @@ def _dataset(path, name, frames, energy_unit, energy_key, forces_key, max_memory
     size = max(len(frame.charges) for frame in molecules.values())
     check_memory(path, len(molecules) * size * BYTES_PER_ATOM, memory_limit(max_memory))
     charges, positions = pad([(frame.charges, frame.positions) for frame in molecules.values()])
+    refuse_coincident(charges, positions, lambda molecule: f"frame {list(molecules)[molecule]} of {path}")
     unit = canonical_energy_unit(energy_unit or DEFAULT_UNIT)
     return Dataset(
         name=name,
@@ -101,10 +107,6 @@ def _dataset(path, name, frames, energy_unit, energy_key, forces_key, max_memory
     )
 
 
-def _is_isolated_atom(frame):
-    return str(frame.info.get("config_type", "")).lower().replace("_", "") == "isolatedatom"
-
-
 def _find_names(path, frames, energy_key, forces_key):
     """The names of energies and forces, the latter None if there are none: the first pair that is there decides."""
     in_info = {name for frame in frames.values() for name in frame.info}
@@ -117,7 +119,8 @@ def _find_names(path, frames, energy_key, forces_key):
         number, frame = next(iter(frames.items()))
         wanted = energy_key or " or ".join(energy for energy, _ in KEYS)
         raise UserError(
-            f"{path} has no energies under {wanted} (frame {number} has {_names(frame)}): name them with --energy-key."
+            f"{path} has no energies under {wanted} (frame {number} has {_names(frame)}): name them with --energy-key; "
+            "they stand as NAME=VALUE in the second line of a frame."
         )
     if forces_key is not None:
         return pairs[0][0], forces_key
@@ -184,6 +187,11 @@ def _notes(molecules, isolated, energy_name, forces_name, unit, assumed):
     if isolated:
         symbols = [SYMBOLS[int(frame.charges[0])] for frame in isolated.values()]
         yield f"{len(isolated)} frames are isolated atoms ({', '.join(symbols)[:200]}): references, not data."
+    for what, names in OUTSIDE.items():
+        values = {str(frame.info[name]) for frame in molecules.values() for name in names if name in frame.info}
+        if len(values) > 1:
+            listed = ", ".join(sorted(values))[:99]
+            yield f"The frames have different {what} ({listed}), which the network does not see."
     num_isotopes = sum(frame.isotopes for frame in molecules.values())
     if num_isotopes:
         yield f"D and T are read as hydrogen, in {num_isotopes} frames."

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from cormorant_np.data.archive import read_arrays, read_text
+from cormorant_np.data.archive import array_names, read_arrays, read_text
 from cormorant_np.data.dataset import Dataset, centred
 from cormorant_np.data.elements import MAX_CHARGE
 from cormorant_np.data.units import canonical_energy_unit, length_in_angstrom
@@ -42,39 +42,71 @@ def read_npz(path, name, theory="unknown", energy_unit=None, energy_key=None, fo
         If there is no such file, it is no .npz file or a damaged one, it lacks keys, its shapes disagree, its units
         are unknown or not `energy_unit`, its charges are impossible, or its numbers are not finite.
     """
-    keys = {key for names in FORMATS.values() for key in names} | {energy_key, forces_key} - {None}
-    arrays = read_arrays(path, keys | {*TEXTS, "lattice"}, max_memory)
-    if "lattice" in arrays:
-        raise UserError(f"{path} has a periodic cell (lattice), but only molecules in a vacuum can be learned.")
-    charges, positions, energies, forces = _recognise(path, arrays, energy_key, forces_key)
-    _check_shapes(path, charges, positions, energies, forces)
+    names = {key for keys in FORMATS.values() for key in keys} | {*TEXTS, "lattice"}
+    arrays = read_arrays(path, names | {energy_key, forces_key} - {None}, max_memory)
+    for key in (energy_key, forces_key):
+        if key is not None and key not in arrays:
+            raise UserError(f"{path} has no array {key}: it has {_names(path)}.")
+    charges, positions, energies = _recognise(path, arrays, energy_key)
+    forces = next((arrays[key] for key in (forces_key, "F", "forces") if key in arrays), None)
+    charges, positions, length = _molecules(path, arrays, charges, positions, energies, forces)
     unit, notes = _unit(path, arrays, energy_unit)
-    length = length_in_angstrom(read_text(path, arrays, "r_unit", "Ang"))
-    charges = np.broadcast_to(_whole_charges(path, charges), positions.shape[:2])
-    atoms = (charges > 0)[..., None]
+    if forces is None:
+        tried = "The file has no forces under the names that were tried"
+        notes = (*notes, f"{tried}; it has {_names(path)} (--forces-key).")
     return Dataset(
         name=name,
         theory=read_text(path, arrays, "theory", theory),
         charges=charges,
-        positions=centred(charges, _finite(path, "positions", positions, MAX_POSITION, atoms) * length),
+        positions=centred(charges, positions),
         energies=_finite(path, "energies", energies, MAX_VALUE).reshape(-1),
-        forces=None if forces is None else _finite(path, "forces", forces, MAX_VALUE, atoms) / length,
+        forces=None if forces is None else _finite(path, "forces", forces, MAX_VALUE, charges[..., None] > 0) / length,
         unit=unit,
         splits={},
         notes=notes,
     )
 
 
-def _recognise(path, arrays, energy_key, forces_key):
-    for key in (energy_key, forces_key):
-        if key is not None and key not in arrays:
-            raise UserError(f"{path} has no array {key}: it has {', '.join(sorted(arrays)) or 'none that is known'}.")
-    for charges, positions, energies, forces in FORMATS.values():
-        required = (charges, positions, energy_key or energies)
+def read_npz_molecules(path, max_memory=None):
+    """As `read_npz`, but the molecules alone, where they are, whatever else the file has for them.
+
+    Returns
+    -------
+    list of (charges, positions)
+        (N,) int64 and (N, 3) float64 in Å, for each molecule of N atoms.
+    """
+    names = {key for keys in FORMATS.values() for key in keys[:2]} | {"r_unit", "lattice"}
+    arrays = read_arrays(path, names, max_memory)
+    charges, positions, _ = _molecules(path, arrays, *_recognise(path, arrays, None, wanted=2))
+    return [(z[z > 0], r[z > 0]) for z, r in zip(charges, positions, strict=True)]
+
+
+def _recognise(path, arrays, energy_key, wanted=3):
+    """The arrays of charges, positions and energies, or the first `wanted` of these."""
+    for charges, positions, energies, _ in FORMATS.values():
+        required = (charges, positions, energy_key or energies)[:wanted]
         if all(key in arrays for key in required):
-            return *(arrays[key] for key in required), arrays.get(forces_key or forces)
-    formats = " or ".join(f"{', '.join(names)} ({name})" for name, names in FORMATS.items())
-    raise UserError(f"{path} lacks some of the arrays {formats}: it has {', '.join(sorted(arrays)) or 'none of them'}.")
+            return [arrays[key] for key in required]
+    formats = " or ".join(f"{', '.join(names[:wanted])} ({name})" for name, names in FORMATS.items())
+    raise UserError(
+        f"{path} lacks some of the arrays {formats}: it has {_names(path)}; energies and forces of other names are "
+        "named with --energy-key and --forces-key."
+    )
+
+
+def _names(path):
+    return ", ".join(array_names(path))[:200] or "no arrays"
+
+
+def _molecules(path, arrays, charges, positions, energies=None, forces=None):
+    """Charges (n, N), positions (n, N, 3) in Å, and the file's unit of length in Å."""
+    if "lattice" in arrays:
+        raise UserError(f"{path} has a periodic cell (lattice), but the network knows only molecules in a vacuum.")
+    _check_shapes(path, charges, positions, energies, forces)
+    charges = np.broadcast_to(_whole_charges(path, charges), positions.shape[:2])
+    length = length_in_angstrom(read_text(path, arrays, "r_unit", "Ang"))
+    positions = _finite(path, "positions", positions, MAX_POSITION, charges[..., None] > 0) * length
+    return charges, positions, length
 
 
 def _unit(path, arrays, energy_unit):
@@ -98,12 +130,12 @@ def _unit(path, arrays, energy_unit):
 def _check_shapes(path, charges, positions, energies, forces):
     named = {"charges": charges, "positions": positions, "energies": energies, "forces": forces}
     named = {name: array for name, array in named.items() if array is not None}
-    num_frames, num_atoms = energies.size, charges.shape[-1] if charges.ndim else 0
+    num_frames, num_atoms = (array.shape[axis] if array.ndim else 0 for array, axis in ((positions, 0), (charges, -1)))
     fitting = (
         num_frames > 0
         and num_atoms > 0
         and charges.shape in ((num_atoms,), (num_frames, num_atoms))
-        and energies.shape in ((num_frames,), (num_frames, 1))
+        and (energies is None or energies.shape in ((num_frames,), (num_frames, 1)))
         and positions.shape == (num_frames, num_atoms, 3)
         and (forces is None or forces.shape == positions.shape)
     )

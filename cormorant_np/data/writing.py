@@ -28,7 +28,8 @@ def write_extxyz(file, frames, energies, forces):
 
 def _key_value(name, value):
     text = " ".join(map(str, np.ravel(value))) if isinstance(value, np.ndarray | list | tuple) else str(value)
-    if text and not set(text) & set(" \t={}[],'\"\\"):
+    text = "".join(character if character.isprintable() else " " for character in text)
+    if text and not set(text) & set(" ={}[],'\"\\"):
         return f"{name}={text}"
     escaped = text.replace("\\", "\\\\").replace('"', '\\"')
     return f'{name}="{escaped}"'

@@ -151,7 +151,10 @@ def _number_of_atoms(path, lines, start):
 
 
 def _key_values(where, line):
-    """The `key=value` of a comment line, as text without quotes and brackets; a tuple of a name's different values."""
+    """The `key=value` of a comment line, as text without quotes and brackets; a tuple of a name's different values.
+
+    A line without any is a comment.
+    """
     found = {}
     for key, quoted, *others in KEY_VALUE.findall(line):
         name = "Properties" if key.lower() == "properties" else key
@@ -160,6 +163,8 @@ def _key_values(where, line):
     for name in ("Properties", "pbc", "Lattice"):
         if len(found.get(name, ())) > 1:
             raise UserError(f"{where}: {name} stands there twice, with different values: keep one.")
+    if not found and line.strip():
+        return {"comment": line.strip()}
     return {name: tuple(values) if len(values) > 1 else next(iter(values)) for name, values in found.items()}
 
 
@@ -178,7 +183,7 @@ def _layout(where, properties):
     if position is None or element is None:
         raise UserError(f"{where}: Properties={_short(properties)} must name species:S:1 (or Z:I:1) and pos:R:3.")
     used = (position, element)
-    columns = {name: slices[name] for name, kind in zip(names, kinds, strict=True) if kind in "RI"}
+    columns = {name: slices[name] for name, kind in zip(names, kinds, strict=True) if kind in "RIL"}
     columns = {name: part for name, part in columns.items() if part not in used}
     return Layout(element.start, position, columns, width=ends[-1])
 

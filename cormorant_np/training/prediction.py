@@ -131,7 +131,7 @@ def predict_with(network, molecules, forces=False, device="cpu", processes=1):
         for start in range(0, len(molecules), BATCH_SIZE):
             part = molecules[start : start + BATCH_SIZE]
             charges, positions = data.pad(part)
-            host = data.make_batch(charges, positions, network.config, network.dtype)
+            host = data.make_batch(charges, positions, network.config, network.dtype, first=start)
             batch = data.batch.to_device(host, device)
             if forces:
                 scaled, scaled_forces = predict_with_forces(network.params, batch, network.config, pool)
@@ -141,7 +141,7 @@ def predict_with(network, molecules, forces=False, device="cpu", processes=1):
                 scaled = predict(network.params, batch, network.config, pool)
                 all_forces += [None] * len(part)
             energies += total_energies(network, to_host(scaled), charges).tolist()
-    check_finite(energies, all_forces)
+            check_finite(energies[start:], all_forces[start:], range(start, len(energies)))
     return energies, all_forces
 
 

@@ -116,14 +116,14 @@ def run_errors(run_dir, split="test", device=None, threads=None):
     return result if forces is None else result | mae_and_rmse("force", forces)
 
 
-def file_errors(run_dir, path, device="cpu", processes=2, energy_unit=None, energy_key=None, forces_key=None):
+def file_errors(run_dir, path, device=None, threads=None, energy_unit=None, energy_key=None, forces_key=None):
     """Errors of the best model of a run on a file of one's own, in the run's unit, whatever the file's.
 
     What is doubtful about the file goes to stderr.
 
     Parameters
     ----------
-    energy_unit, energy_key, forces_key : as in `data.load_file`; None is what the run was trained with
+    device, threads, energy_unit, energy_key, forces_key : as in training; None is what the run was trained with
 
     Returns
     -------
@@ -134,7 +134,9 @@ def file_errors(run_dir, path, device="cpu", processes=2, energy_unit=None, ener
     UserError
         If the file cannot be read, or the run's target is no energy of a molecule.
     """
-    settings, network = read_settings(find_run(run_dir)), load_network(run_dir, device)
+    settings = read_settings(find_run(run_dir))
+    device, threads = device or settings.device, threads or settings.threads
+    network = load_network(run_dir, device)
     if not network.is_potential_energy:
         raise UserError(f"The run in {run_dir} predicts {network.target}, and files have energies: use --split test.")
     dataset = data.load_file(
@@ -148,7 +150,7 @@ def file_errors(run_dir, path, device="cpu", processes=2, energy_unit=None, ener
     atoms, factor = dataset.charges > 0, energy_factor(dataset.unit, network.unit)
     molecules = [(z[own], r[own]) for z, r, own in zip(dataset.charges, dataset.positions, atoms, strict=True)]
     has_forces = dataset.forces is not None
-    energies, forces = predict_with(network, molecules, has_forces, device, processes)
+    energies, forces = predict_with(network, molecules, has_forces, device, threads)
     result = {"split": Path(path).name, "what": network.target, "num_molecules": len(molecules), "unit": network.unit}
     result |= mae_and_rmse("energy", np.array(energies) - factor * dataset.energies)
     if not has_forces:
