@@ -21,11 +21,23 @@ from cormorant_np.training.parallel import default_threads, on_ranks
 from cormorant_np.training.reporting import with_mev
 from cormorant_np.training.results import summarise
 from cormorant_np.training.run_directory import read_run, read_settings
-from cormorant_np.training.settings import PROTOCOLS, by_layer, default_run_dir, new_settings, one_for_all, option_of
+from cormorant_np.training.settings import (
+    PAPER,
+    PROTOCOLS,
+    by_layer,
+    default_run_dir,
+    new_settings,
+    one_for_all,
+    option_of,
+)
 
 MAY_CHANGE = ("epochs", "lr", "lr_final", "save_every", "threads", "device")
 MAY_CHANGE += ("data_dir", "data_file", "valid_file", "test_file")
 """Settings that --resume may change."""
+
+FILES = ("data_file", "valid_file", "test_file", "reference_energies")
+OF_A_DATA_SET = ("dataset", "molecule", "rmd17_split", "target", "num_train", "num_valid", "num_test")
+"""Settings that name files, and those that a file of one's own has otherwise."""
 
 
 def build_parser():
@@ -95,15 +107,36 @@ def _for_each_layer(name, value, settings, config):
     return tuple(value) if isinstance(value, list) else value
 
 
-def check_options(given, dataset):
+def check_options(given, settings):
     """A `UserError` that names an option which the data make meaningless."""
-    if "target" in given and not dataset.startswith("qm9"):
+    dataset, own_file = settings.dataset, settings.data_file is not None
+    if "target" in given and not settings.is_qm9:
         raise UserError(f"--target is for QM9, but the data are --dataset {dataset}: leave it out.")
-    if "rmd17_split" in given and (dataset != "rmd17" or "data_file" in given):
+    if "rmd17_split" in given and (dataset != "rmd17" or own_file):
         raise UserError("--rmd17-split is for --dataset rmd17 without a file of your own: leave it out.")
-    if "molecule" in given and (dataset.startswith("qm9") or dataset == "file" or "data_file" in given):
-        data = "a file of your own" if "data_file" in given else f"--dataset {dataset}"
+    if "molecule" in given and (settings.is_qm9 or dataset == "file" or own_file):
+        data = "a file of your own" if own_file else f"--dataset {dataset}"
         raise UserError(f"--molecule is for MD17 and rMD17, but the data are {data}: leave it out.")
+    of_files = [name for name in ("energy_unit", "energy_key", "forces_key") if name in given]
+    if of_files and dataset != "file" and all(getattr(settings, name) is None for name in FILES):
+        raise UserError(f"{option_of(of_files[0])} is for files of your own, and there is none: leave it out.")
+
+
+def with_config(given, resume):
+    """The options that are given, and what the file of --config says beside; without its data if --data-file is given.
+
+    Raises
+    ------
+    UserError
+        If --protocol would change nothing, since the file has all that it decides.
+    """
+    name = given.pop("config")
+    of_file = read_config(name)
+    if "protocol" in given and not resume and PAPER.keys() <= of_file.keys():
+        raise UserError(f"{name} has all that --protocol decides: leave one of them out.")
+    if "data_file" in given and of_file.get("data_file") is None:
+        of_file = {field: value for field, value in of_file.items() if field not in OF_A_DATA_SET}
+    return {**of_file, **given}
 
 
 def train_and_test(settings, run_dir, resume):
@@ -136,7 +169,7 @@ def main(arguments=None):
         return 0
     options = given
     if "config" in given:
-        given = {**read_config(given.pop("config")), **given}
+        given = with_config(dict(given), "resume" in given)
     for name in PATHS:
         if given.get(name) is not None:
             given[name] = str(Path(os.path.expanduser(given[name])).resolve())
@@ -148,7 +181,7 @@ def main(arguments=None):
     run_dir = Path(run_dir) if run_dir else default_run_dir(new_settings(given, protocol))
     settings = resumed_settings(run_dir, given) if resume else new_settings(given, protocol)
     if not resume:
-        check_options(options, settings.dataset)
+        check_options(options, settings)
     elif protocol and (protocol == "forces") != (settings.force_weight > 0):
         raise UserError(f"The run in {run_dir} was not begun with --protocol {protocol}: leave it out.")
     if settings.dataset == "sample":

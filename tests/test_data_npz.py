@@ -8,7 +8,7 @@ import zipfile
 import numpy as np
 import pytest
 
-from cormorant_np.data import load_file
+from cormorant_np.data import load_file, read_frames
 from cormorant_np.errors import UserError
 
 ARRAYS = {
@@ -135,3 +135,36 @@ def test_changed_bytes_give_a_sentence_or_the_right_data(save, tmp_path):
             assert np.isfinite(data.energies).all() and np.isfinite(data.positions).all()
             assert (data.energies == ARRAYS["E"]).all()
     assert num_refused > 300
+
+
+def test_messages_and_notes_name_the_arrays_that_are_there(save, tmp_path):
+    path = save({"Energy": npy(np.zeros(2)), "grad": npy(np.zeros((2, 2, 3)))})
+    with pytest.raises(UserError, match=r"has no array energy: it has .*Energy.*grad"):
+        load_file(path, energy_key="energy")
+    np.savez(tmp_path / "other.npz", z=[8, 1], R=np.eye(2, 3)[None], Energy=[-2.0], grad=np.ones((1, 2, 3)))
+    with pytest.raises(UserError, match=r"it has Energy, R, grad, z; .* named with --energy-key"):
+        load_file(tmp_path / "other.npz")
+    data = load_file(tmp_path / "other.npz", energy_key="Energy")
+    assert data.forces is None and "it has Energy, R, grad, z (--forces-key)" in " ".join(data.notes)
+    assert load_file(tmp_path / "other.npz", energy_key="Energy", forces_key="grad").forces.tolist() == [[[1] * 3] * 2]
+    np.savez(tmp_path / "mixed.npz", z=[8, 1], R=np.eye(2, 3)[None], E=[-2.0], forces=np.ones((1, 2, 3)))
+    assert load_file(tmp_path / "mixed.npz").forces is not None
+
+
+def test_molecules_alone(tmp_path):
+    positions = 7 + np.arange(12.0).reshape(2, 2, 3)
+    np.savez(tmp_path / "own.npz", nuclear_charges=[[8, 1], [2, 0]], coords=positions, r_unit="Bohr")
+    first, second = read_frames(tmp_path / "own.npz")
+    assert first.charges.tolist() == [8, 1] and second.charges.tolist() == [2]
+    np.testing.assert_allclose(first.positions / positions[0], 0.529177, rtol=1e-6)
+    np.savez(tmp_path / "own.npz", z=[8, 1], R=positions[0])
+    with pytest.raises(UserError, match=r"shapes in .* disagree"):
+        read_frames(tmp_path / "own.npz")
+
+
+def test_atoms_at_one_place_are_named_by_their_frame(tmp_path):
+    positions = np.tile(np.eye(3), (3, 1, 1))
+    positions[2, 2] = positions[2, 0]
+    np.savez(tmp_path / "own.npz", z=[8, 1, 1], R=positions, E=np.zeros(3))
+    with pytest.raises(UserError, match=r"Atoms 0 and 2 of frame 2 of .*own\.npz are at the same place"):
+        load_file(tmp_path / "own.npz")

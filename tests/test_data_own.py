@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cormorant_np.data import fit_references, load, load_file, read_references, reference_energies, split
+from cormorant_np.data import fit_references, load, load_file, read_frames, read_references, reference_energies, split
 from cormorant_np.errors import UserError
 
 FILES = Path(__file__).parents[1].parent / "shared" / "data"
@@ -58,12 +58,21 @@ def test_isolated_atoms_are_references(save):
     assert data.references == {1: -1.5, 8: -7} and len(data.energies) == 1
     assert any("2 frames are isolated atoms (H, O)" in note for note in data.notes)
     assert read_references(save(ATOMS)) == {1: -1.5, 8: -7}
+    in_a_box = ATOMS.replace("config_type", 'pbc="T T T" config_type')
+    assert load_file(save(in_a_box + WATER)).references == data.references
     with pytest.raises(UserError, match="nothing but isolated atoms"):
         load_file(save(ATOMS))
     with pytest.raises(UserError, match=r"frame 2: .* not 3 atoms"):
         read_references(save(ATOMS + WATER))
     with pytest.raises(UserError, match=r"frame 3: O as an isolated atom has another energy"):
         load_file(save(ATOMS + ATOMS.replace("-7", "-8") + WATER))
+
+
+@pytest.mark.parametrize("name, what", [("charge", "charges"), ("total_charge", "charges"), ("multiplicity", "spins")])
+def test_charges_and_spins_that_differ_are_named(save, name, what):
+    texts = [WATER.replace("energy", f"{name}={value} energy") for value in (0, 1)]
+    assert any(f"different {what} (0, 1)" in note for note in load_file(save("".join(texts))).notes)
+    assert not any("different" in note for note in load_file(save(texts[1] * 3)).notes)
 
 
 @pytest.mark.parametrize(
@@ -164,6 +173,15 @@ def test_files_of_ase(atoms, tmp_path, name):
     assert data.charges.tolist() == [[8, 1, 1], [8, 1, 0]] and data.energies.tolist() == [-10.5, -5]
     assert data.forces[0].tolist() == [[1, 2, 3], [4, 5, 6], [7, 8, 9]]
     assert data.forces[1].tolist() == [[1, 2, 3], [4, 5, 6], [0, 0, 0]]
+
+
+@pytest.mark.parametrize("name", ["data", "key_value_pairs"])
+def test_texts_under_the_names_of_databases(atoms, tmp_path, name):
+    import ase.io
+
+    atoms[0].info[name] = "set A"
+    ase.io.write(tmp_path / "own.traj", atoms)
+    assert read_frames(tmp_path / "own.traj")[0].info[name] == "set A"
 
 
 def test_both_readers_agree(atoms, tmp_path):

@@ -11,7 +11,7 @@ import pytest
 
 from cormorant_np.data import load_file, read_frames, read_xyz
 from cormorant_np.data.writing import write_extxyz
-from cormorant_np.data.xyz import to_numbers
+from cormorant_np.data.xyz import Frame, to_numbers
 from cormorant_np.errors import UserError
 
 WATER = "3\nwater\nO 0 0 0.12\nH 0 0.76 -0.47\nH 0 -0.76 -0.47\n"
@@ -115,6 +115,15 @@ def test_what_is_written_is_read_again(save, note):
     write_extxyz(text, [frame], [-3.0], [None])
     (again,) = read_frames(save(text.getvalue()))
     assert again.info["note"] == frame.info["note"] and again.info["energy"] == "-3.00000000"
+
+
+def test_texts_of_any_characters_are_written_on_one_line(save):
+    info = {"note": "line1\nline2\t\x1b[0m", "comment": "conformer 17, gauche", "table": {"a": np.eye(3)}}
+    text = io.StringIO()
+    write_extxyz(text, [Frame(np.array([2]), np.zeros((1, 3)), info, {})], [-3.0], [None])
+    (again,) = read_frames(save(text.getvalue()))
+    assert again.info["note"].split() == ["line1", "line2", "[0m"] and again.info["comment"] == info["comment"]
+    assert read_frames(save("1\nconformer 17, gauche\nHe 0 0 0\n"))[0].info == {"comment": info["comment"]}
 
 
 @pytest.mark.parametrize(

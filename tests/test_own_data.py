@@ -9,7 +9,7 @@ import pytest
 from cormorant_np import data, evaluate, predict, train
 from cormorant_np.data.units import energy_factor
 from cormorant_np.errors import UserError
-from cormorant_np.training import run_directory
+from cormorant_np.training import prediction, run_directory
 from cormorant_np.training.problem import load_data, prepare
 from cormorant_np.training.results import file_errors, run_errors
 from cormorant_np.training.settings import Settings, new_settings
@@ -166,6 +166,31 @@ def test_a_run_goes_on_with_its_own_command_line_and_with_its_own_energies_only(
             again()
 
 
+@pytest.mark.parametrize("name", ["splits.npz", "checkpoint.npz", "checkpoint.prev.npz", "result.json", "forces.png"])
+def test_a_run_writes_over_nothing(name, tmp_path):
+    path, own = write_mixed(tmp_path / "mixed.xyz", 40, 0), tmp_path / "here" / name
+    own.parent.mkdir()
+    np.savez(own.parent / "own.npz", mine=np.arange(3))
+    (own.parent / "own.npz").rename(own)
+    before = own.read_bytes()
+    with pytest.raises(UserError, match=f"{name}"):
+        train.main([*TINY.split(), "--data-file", str(path), "--run-dir", str(own.parent)])
+    assert [file.read_bytes() for file in own.parent.iterdir()] == [before]
+
+
+def test_options_that_would_do_nothing_are_refused(tmp_path):
+    path = write_mixed(tmp_path / "mixed.xyz", 40, 0)
+    (tmp_path / "sample.json").write_text(json.dumps(dataclasses.asdict(new_settings({}))), encoding="utf-8")
+    config, run_dir = ["--config", str(tmp_path / "sample.json")], ["--run-dir", str(tmp_path / "run")]
+    with pytest.raises(UserError, match="--energy-key is for files of your own, and there is none"):
+        train.main(["--energy-key", "REF_energy", *run_dir])
+    with pytest.raises(UserError, match=r"sample\.json has all that --protocol decides"):
+        train.main([*config, "--protocol", "paper", *run_dir])
+    assert train.main([*config, "--data-file", str(path), *TINY.split(), *run_dir]) == 0
+    settings = run_directory.read_settings(tmp_path / "run")
+    assert (settings.dataset, settings.num_train, settings.lr) == ("file", None, new_settings({}).lr)
+
+
 @pytest.mark.parametrize("part", ["train", "test"])
 def test_a_run_knows_the_molecules_of_all_its_files_again(part, tmp_path):
     paths = {name: write_mixed(tmp_path / f"{name}.xyz", 12, k) for k, name in enumerate(("train", "test"))}
@@ -284,6 +309,35 @@ def test_predict_refuses_cells_and_its_own_input_before_it_works(finished, tmp_p
     with pytest.raises(UserError, match="is no folder: make it first"):
         predict.main([str(own), "--run-dir", run_dir, "--out", str(tmp_path / "nowhere" / "a.csv")])
     assert own.read_text(encoding="utf-8") == text
+
+
+def test_predictions_of_an_npz_file(finished, tmp_path):
+    positions = np.array([[0, 0, 0], [0, 0, 1], [0, 1, 0]]) + 0.1
+    np.savez(tmp_path / "own.npz", z=[8, 1, 1], R=[positions, 1.1 * positions])
+    (tmp_path / "own.xyz").write_text(
+        "".join(
+            "3\n\n" + "".join(f"{symbol} {x} {y} {z}\n" for symbol, (x, y, z) in zip("OHH", molecule, strict=True))
+            for molecule in (positions, 1.1 * positions)
+        ),
+        encoding="utf-8",
+    )
+    for name in ("npz", "xyz"):
+        words = [str(tmp_path / f"own.{name}"), "--run-dir", str(finished / "run"), "--threads", "1"]
+        assert predict.main([*words, "--out", str(tmp_path / f"{name}.csv")]) == 0
+    assert (tmp_path / "npz.csv").read_text(encoding="utf-8") == (tmp_path / "xyz.csv").read_text(encoding="utf-8")
+
+
+def test_predict_names_the_molecule_and_the_folder_that_are_wrong(finished, tmp_path, monkeypatch):
+    monkeypatch.setattr(prediction, "BATCH_SIZE", 2)
+    frames = ["2\n\nO 0 0 0\nH 0 0 1\n"] * 6
+    frames[4] = frames[4].replace("0 0 1", "0 0 0")
+    (tmp_path / "own.xyz").write_text("".join(frames), encoding="utf-8")
+    words = [str(tmp_path / "own.xyz"), "--run-dir", str(finished / "run"), "--threads", "1"]
+    with pytest.raises(UserError, match="Atoms 0 and 1 of molecule 4 are at the same place"):
+        predict.main(words)
+    (tmp_path / "folder.csv").mkdir()
+    with pytest.raises(UserError, match=r"folder\.csv is a folder"):
+        predict.main([*words, "--out", str(tmp_path / "folder.csv")])
 
 
 def test_evaluate_takes_a_file(finished, capsys):

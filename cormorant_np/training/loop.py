@@ -36,6 +36,11 @@ STEPS_BETWEEN_CHECKS = 100
 """Training steps after which the errors are looked at, which waits for a GPU: are they still finite?"""
 
 
+WRITTEN = ("best.npz", "log.jsonl", "checkpoint.prev.npz", "result.json")
+WRITTEN += ("learning_curve.png", "predictions.png", "forces.png")
+"""What a run writes once it has begun."""
+
+
 def train(settings, run_dir, resume=False):
     """Train to the last epoch, or until Ctrl-C or its like; keep the best model; write everything into `run_dir`.
 
@@ -252,12 +257,19 @@ def validation_errors(params, problem, settings, pool):
 
 
 def check_is_new(run_dir):
-    """A `UserError` if there is a run in a directory already."""
+    """A `UserError` if there is a run in a directory already, or anything that a run would write over.
+
+    Splits and a checkpoint alone are what a start leaves behind that has failed.
+    """
     if (run_dir / "config.json").exists():
         raise UserError(f"There is a run in {run_dir} already: add --resume to go on, or choose another --run-dir.")
-    for name in ("best.npz", "log.jsonl"):
+    for name in WRITTEN:
         if (run_dir / name).exists():
             raise UserError(f"{run_dir} has a {name}, but no config.json: choose another --run-dir.")
+    if (run_dir / "splits.npz").exists():
+        run_directory.read_splits(run_dir)
+    elif (run_dir / "checkpoint.npz").exists():
+        raise UserError(f"{run_dir} has a checkpoint.npz, but no splits.npz: choose another --run-dir.")
 
 
 def create(run_dir, settings, problem, state):
@@ -271,8 +283,7 @@ def create(run_dir, settings, problem, state):
     check_is_new(run_dir)
     run_dir.mkdir(parents=True, exist_ok=True)
     check_room_for_run(run_dir, state, problem)
-    for name in ("checkpoint.npz", "checkpoint.prev.npz"):  # of a start that failed
-        (run_dir / name).unlink(missing_ok=True)
+    (run_dir / "checkpoint.npz").unlink(missing_ok=True)  # of a start that failed
     content = {
         "settings": dataclasses.asdict(settings),
         "network": dataclasses.asdict(problem.config),
