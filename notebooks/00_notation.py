@@ -229,7 +229,7 @@ print("activations after the first layer:", *(f"ℓ = {l}: {f.shape}" for l, f i
 # | $m$ | component, $-\ell \le m \le \ell$ | row `l + m` of `F[l]` | row `l*l + l + m` | 03 |
 # | $\tau^s$, $n_c$ | multiplicities, number of channels | `config.num_channels` | the same | 03 |
 # | $\bar V_\ell$, $V^s$ | spaces of SO(3)-vectors | lists of `(2ℓ+1, C, N)` | arrays `((L+1)², C, B, N)` | 03 |
-# | $V_{\rm edge}^s$ | space of edge scalars | lists of `(C, N_i, N_j)` | arrays `(L+1, C, B, P)` | 06 |
+# | $V_{\rm edge}^s$ | space of edge scalars | lists of `(C, N_i, N_j)` | arrays `(L+1, C, B, P)` | 03 |
 # | $F_i^s$ | activations of atom $i$ | `F` | `features` | 07 |
 # | $Y^\ell(\hat{\mathbf r}_{ij})$, $Y_{ij}$ | spherical harmonics | `harmonics` | `harmonics` | 02 |
 # | $g_{ij}^s$ | scalar edge activations | `g` | `edges` | 06 |

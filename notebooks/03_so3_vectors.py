@@ -10,6 +10,11 @@
 # The word for this is *equivariance*; this paper, and these notebooks, say covariance and mean the same. Invariance is
 # the case $\ell = 0$.
 #
+# In the letters of section 1.1, $\bar V_\ell = \mathbb C^{2\ell+1}$ holds one $F_\ell$, and
+# $V^s = \bigoplus_\ell \bar V_\ell^{\tau^s_\ell}$ holds $\tau^s_\ell$ channels of each, which is always $n_c$ here; $F^0$
+# has $\ell = 0$ alone. Edge scalars have the same channels for each $\ell$, but no $m$:
+# $V^s_{\rm edge} = \bigoplus_\ell \mathbb C^{\tau^s_\ell}$.
+#
 # This notebook says what $D^\ell$ is and where it comes from, checks it on spherical harmonics, and then on a whole
 # network.
 
@@ -166,7 +171,8 @@ np.testing.assert_allclose(only, only[0, 0] * np.eye(5), atol=1e-12)
 #
 # An SO(3)-vector has $C$ channels of each $\ell$. Then $M$ may mix channels of the same $\ell$, by numbers that do not
 # depend on $m$, and nothing else: for $L = 2$ and two channels, $3 \cdot 2 \cdot 2 = 12$ numbers out of the $18 \cdot
-# 18 = 324$ of a matrix. That is the weight matrix $W_\ell$ of every covariant layer. No linear layer can do more.
+# 18 = 324$ of a matrix. That is the weight matrix $W_\ell$ of every covariant layer. No layer that is linear over the
+# complex numbers can do more. (The real part in exercise 3 is linear over the real ones only.)
 
 # %%
 two_channels = several(0, 0, 1, 1, 2, 2)

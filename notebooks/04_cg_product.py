@@ -190,15 +190,17 @@ plt.show()
 # ## Why there is no other
 #
 # Could another product be covariant as well, one that the authors have overlooked? A map that is linear in $A$ and in
-# $B$ is a linear map of their products $A \otimes B$. If it is covariant, it commutes with rotations, and Schur's
-# lemma says which maps do: for every ladder of weight $\ell$ among the products, one number. So the most general one
-# is
+# $B$, over the complex numbers, is a linear map of their products $A \otimes B$. If it is covariant, it commutes with
+# rotations, and Schur's lemma says which maps do: for every ladder of weight $\ell$ among the products, one number. So
+# the most general one is
 #
 # $$\sum_{\text{paths } (\ell_1, \ell_2) \to \ell} w_{\ell_1 \ell_2}\, (A_{\ell_1} \otimes_{\rm cg} B_{\ell_2})_\ell$$
 #
 # with free complex numbers $w$, one for each path. That is what the network has, for each channel: the Clebsch-Gordan
 # product makes all paths, and the weights $W_\ell$ of (S5) are these numbers. As in notebook 03 we can count, without
-# believing any of this: the equations that covariance demands have as many solutions as there are paths.
+# believing any of this: the equations that covariance demands have as many solutions as there are paths. (With conjugates
+# there are more: $\hat A_m = (-1)^m\, \overline{A_{-m}}$ turns with $D^\ell$, too, so that $\hat A \otimes_{\rm cg} B$ is
+# covariant. The layers have none of these; $\xi_2$ of notebook 08 is the case $\ell = 0$.)
 
 
 # %%
@@ -286,7 +288,7 @@ v, w = rng.standard_normal((2, 3))
 number = cg_product(to_complex(v), to_complex(w), 1, 1, 0)[0]
 arrow = to_arrow(cg_product(to_complex(v), to_complex(w), 1, 1, 1))
 print("dot product:  ", np.round(number / (v @ w), 12), " is -1/√3 =", -1 / np.sqrt(3))
-print("cross product:", np.round(arrow / np.cross(v, w), 12), " is ±i/√2")
+print("cross product:", np.round(arrow / np.cross(v, w), 12), " is -i/√2")
 
 # %% [markdown]
 # So Clebsch-Gordan products generalise what everyone learns in the first year: dot and cross product are the cases
@@ -316,8 +318,8 @@ for p, q in [(v, w), (rotation @ v, rotation @ w)]:
 plt.show()
 
 # %% [markdown]
-# (The ball is blue, negative, for the sake of the constant $-1/\sqrt3$.) The ball does not turn, the $\ell = 1$
-# lobes stand upright on both arrows, and the four lobes of $\ell = 2$ follow their plane.
+# (The ball is blue, negative, because of the constant $-1/\sqrt3$: here $v \cdot w > 0$.) The ball does not turn, the
+# $\ell = 1$ lobes stand upright on both arrows, and the four lobes of $\ell = 2$ follow their plane.
 #
 # ## Multiplying harmonics gives harmonics
 #
@@ -372,7 +374,7 @@ print_table(rows, ["L", "paths", "products", "results", "dense", "nonzero"])
 # </details>
 #
 # **2.** *Derive* or show numerically that $\ell = 2$ of two arrows is the symmetric traceless matrix
-# $\tfrac12(v w^T + w v^T) - \tfrac13 (v\cdot w)$: the function drawn above is proportional to
+# $M = \tfrac12(v w^T + w v^T) - \tfrac13 (v\cdot w)\, 1$: the function drawn above is proportional to
 # $\hat{u}^T M \hat{u}$.
 #
 # <details><summary>Solution</summary>

@@ -91,7 +91,8 @@ for l in range(3):
 #
 # The *aggregation* is how atoms talk. The *nonlinearity* lets an atom think about what it has heard. The *identity*
 # keeps what it knew. Channels are multiplied one by one, channel $c$ of the one factor with channel $c$ of the
-# other; only $W$ mixes them. Here is the whole thing as a loop over atoms, weights and paths:
+# other; only $W$ mixes them. $N(i)$ are all other atoms of the molecule; how much of each is heard, the mask in $g_{ij}$
+# has decided. Here is the whole thing as a loop over atoms, weights and paths:
 
 
 # %%
@@ -311,7 +312,8 @@ def check_squash_backward(squash_backward):
 # ```
 #
 # The part of $dH$ along $F$ shrinks, by $1/q^3$, and the part across it by $1/q$ only: compare the unit vector in
-# notebook 09, which has no part along itself at all.
+# notebook 09, which has no part along itself at all. ([Extending](../docs/extending.md) puts this very function into
+# both networks.)
 #
 # </details>
 

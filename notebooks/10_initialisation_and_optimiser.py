@@ -166,7 +166,9 @@ plt.show()
 # ## AMSGrad
 #
 # For each parameter $\theta$ with gradient $g$ (no longer the gain), Adam keeps a running mean $m$ of the gradient
-# and a running mean $v$ of its square, and steps by their ratio. AMSGrad replaces $v$ by the largest $v$ so far:
+# and a running mean $v$ of its square, which forget at the rates $1 - \beta_1$ and $1 - \beta_2$, and in step $t$ goes by
+# $m/\sqrt v$ times the learning rate $\eta$ (no longer a radial function); a tiny $\varepsilon$ prevents a division by
+# zero. AMSGrad replaces $v$ by the largest $v$ so far:
 #
 # $$\begin{aligned} m &\leftarrow \beta_1 m + (1-\beta_1)\, g, \qquad v \leftarrow \beta_2 v + (1-\beta_2)\, g^2, \qquad
 # \hat v \leftarrow \max(\hat v, v), \\
@@ -240,8 +242,9 @@ print_table([["Adam", online(True)[-1]], ["AMSGrad", online(False)[-1]]], ["", "
 #
 # <details><summary>Solution</summary>
 #
-# $m/(1-\beta_1) = g$ and $\hat v/(1-\beta_2) = g^2$, so the step is $\eta\, g/|g| = \pm\eta$. That is why it pays
-# to start with activations of order one: steps have a fixed size.
+# $m/(1-\beta_1) = g$ and $\hat v/(1-\beta_2) = g^2$, so the step is $\eta\, g/|g| = \pm\eta$. So what counts is how
+# large the weights are beside $\eta$: at a gain of 0.2, a few steps replace those of the deeper layers altogether
+# ([instabilities](../docs/instabilities.md)).
 #
 # </details>
 #

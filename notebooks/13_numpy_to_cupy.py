@@ -154,7 +154,7 @@ print(f"largest difference between float32 and float64: {difference:.1e} of {e64
 
 # %% [markdown]
 # The weights are random, so this output is no energy yet and has no unit. Training scales it to the spread of the
-# energies, some 3 kcal/mol for ethanol at 500 K, so that rounding costs about as many parts of that.
+# energies, some 3 kcal/mol for ethanol at 500 K, so that rounding costs the same fraction of it.
 #
 # ## Exercises
 #

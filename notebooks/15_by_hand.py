@@ -56,8 +56,8 @@ def check(found, by_hand):
 
 # %%
 distances, harmonics, _ = plain.geometry_forward(positions, config)
-F_0, _ = plain.input_forward(params, charges, distances, config)
-check(F_0[0], [2, 1, 1])
+before, _ = plain.input_forward(params, charges, distances, config)
+check(before[0], [2, 1, 1])
 
 # %% [markdown]
 # ## Radial function and mask
@@ -88,7 +88,7 @@ check(mu[0], [[0, 1 / 2, 1 / 2], [1 / 2, 0, 1 / 4], [1 / 2, 1 / 4, 0]])
 # | H–H | 1/4 | 1 | 1 | 1/2 | i/4 |
 
 # %%
-g, _ = plain.edge_network_forward(plain.under("edge.weight.", layer), [], F_0, eta, mu)
+g, _ = plain.edge_network_forward(plain.under("edge.weight.", layer), [], before, eta, mu)
 check(g[0], [[0, 3 / 2, 3 / 2], [3 / 2, 0, 1 / 2], [3 / 2, 1 / 2, 0]])
 check(g[1], [[0, 1j / 2, 1j / 2], [1j / 2, 0, 1j / 4], [1j / 2, 1j / 4, 0]])
 
@@ -127,22 +127,24 @@ check(G[1][:, 0, 1, 2], 1j / 4 * np.array([half, -1 / root, -half]))
 # **$\ell = 1$.** $F^0$ has no $\ell = 1$, so there is one path, $(1, 0)$ of the aggregate, and again
 # $\langle 1m\,00|1m\rangle = 1$. The vertex weight is 2.
 #
-# $$F_{\rm O} = 2 \cdot \tfrac i2 \Bigl[\tfrac{1}{\sqrt2}(-1, 0, 1) \cdot 1 + (0, -1, 0) \cdot 1\Bigr]
+# With $F_0$ and $F_1$ for the parts $\ell = 0$ and $\ell = 1$ of an atom's new state, oxygen has
+#
+# $$F_{1, \rm O} = 2 \cdot \tfrac i2 \Bigl[\tfrac{1}{\sqrt2}(-1, 0, 1) \cdot 1 + (0, -1, 0) \cdot 1\Bigr]
 # = i\,\bigl(-\tfrac1{\sqrt2},\, -1,\, \tfrac1{\sqrt2}\bigr)$$
 #
 # As an arrow this is $i$ times $(-1, 0, -1)$: the sum of the two unit vectors that point from the hydrogens to the
 # oxygen. Atom 1 hears from oxygen, which counts twice since its $F^0$ is 2, and from atom 2:
 #
-# $$F_1 = 2 \Bigl[\tfrac i2 \cdot \tfrac{1}{\sqrt2}(1, 0, -1) \cdot 2 +
+# $$F_{1, \rm H} = 2 \Bigl[\tfrac i2 \cdot \tfrac{1}{\sqrt2}(1, 0, -1) \cdot 2 +
 # \tfrac i4 \bigl(\tfrac12, -\tfrac1{\sqrt2}, -\tfrac12\bigr) \cdot 1\Bigr]
 # = i\,\bigl(a,\, -\tfrac{\sqrt2}{4},\, -a\bigr), \qquad a = \sqrt2 + \tfrac14.$$
 
 # %%
-F_1, _ = plain.vertex_network_forward(plain.under("vertex.weight.", layer), G, F_0, config.vertex_order)
+after, _ = plain.vertex_network_forward(plain.under("vertex.weight.", layer), G, before, config.vertex_order)
 a = root + 1 / 4
-check(F_1[0], [4, 7, 7])
-check(F_1[1][:, 0, 0], [-1j / root, -1j, 1j / root])
-check(F_1[1][:, 0, 1], [1j * a, -1j * root / 4, -1j * a])
+check(after[0], [4, 7, 7])
+check(after[1][:, 0, 0], [-1j / root, -1j, 1j / root])
+check(after[1][:, 0, 1], [1j * a, -1j * root / 4, -1j * a])
 
 # %% [markdown]
 # ## Invariants and energy (1.5)
@@ -160,7 +162,7 @@ check(F_1[1][:, 0, 1], [1j * a, -1j * root / 4, -1j * a])
 # $$E = (4 + 7 + 7) + \bigl(2 + 2 \cdot \tfrac{17}4 + 2\sqrt2\bigr) = 28.5 + 2\sqrt2 \approx 31.328.$$
 
 # %%
-x, _ = plain.invariants_forward(F_1, config)
+x, _ = plain.invariants_forward(after, config)
 energy, cache = plain.forward(params, charges, positions, config)
 check(x[0], [4, 7, 7])
 check(x[5], [2, 17 / 4 + root, 17 / 4 + root])

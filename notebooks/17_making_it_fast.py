@@ -486,9 +486,9 @@ plt.show()
 #
 # </details>
 #
-# **2.** *Derive.* How many coefficients has the aggregate, read literally, for every pair of atoms and channel, and how
-# many products $G_p F_q$ does the fast network make in their place? With how many numbers of its tables does `plain.py`
-# multiply, and how often?
+# **2.** *Derive.* Read literally, with how many coefficients does the aggregate multiply for every pair of atoms and
+# every channel? How many products $G_p F_q$ does the fast network make instead? And how many entries have the tables of
+# all paths in `plain.py`, zeros included, and are they applied once for a pair or once for an atom?
 #
 # <details><summary>Solution</summary>
 #
