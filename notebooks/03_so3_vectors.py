@@ -10,10 +10,10 @@
 # The word for this is *equivariance*; this paper, and these notebooks, say covariance and mean the same. Invariance is
 # the case $\ell = 0$.
 #
-# In the letters of section 1.1, $\bar V_\ell = \mathbb C^{2\ell+1}$ holds one $F_\ell$, and
-# $V^s = \bigoplus_\ell \bar V_\ell^{\tau^s_\ell}$ holds $\tau^s_\ell$ channels of each, which is always $n_c$ here; $F^0$
-# has $\ell = 0$ alone. Edge scalars have the same channels for each $\ell$, but no $m$:
-# $V^s_{\rm edge} = \bigoplus_\ell \mathbb C^{\tau^s_\ell}$.
+# In the letters of section 1.1, $\bar V_\ell = \mathbb C^{2\ell+1}$ holds one $F_\ell$, and $V^s = \bigoplus_\ell \bar
+# V_\ell^{\tau^s_\ell}$ holds $\tau^s_\ell$ channels of each, which is always $n_c$ here; $F^0$ has $\ell = 0$ alone.
+# Edge scalars have the same channels for each $\ell$, but no $m$: $V^s_{\rm edge} = \bigoplus_\ell \mathbb
+# C^{\tau^s_\ell}$.
 #
 # This notebook says what $D^\ell$ is and where it comes from, checks it on spherical harmonics, and then on a whole
 # network.

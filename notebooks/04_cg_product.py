@@ -198,9 +198,9 @@ plt.show()
 #
 # with free complex numbers $w$, one for each path. That is what the network has, for each channel: the Clebsch-Gordan
 # product makes all paths, and the weights $W_\ell$ of (S5) are these numbers. As in notebook 03 we can count, without
-# believing any of this: the equations that covariance demands have as many solutions as there are paths. (With conjugates
-# there are more: $\hat A_m = (-1)^m\, \overline{A_{-m}}$ turns with $D^\ell$, too, so that $\hat A \otimes_{\rm cg} B$ is
-# covariant. The layers have none of these; $\xi_2$ of notebook 08 is the case $\ell = 0$.)
+# believing any of this: the equations that covariance demands have as many solutions as there are paths. (With
+# conjugates there are more: $\hat A_m = (-1)^m\, \overline{A_{-m}}$ turns with $D^\ell$, too, so that $\hat A
+# \otimes_{\rm cg} B$ is covariant. The layers have none of these; $\xi_2$ of notebook 08 is the case $\ell = 0$.)
 
 
 # %%

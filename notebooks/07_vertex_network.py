@@ -90,9 +90,9 @@ for l in range(3):
 # \qquad F_i^{\rm id} = F_i^s.$$
 #
 # The *aggregation* is how atoms talk. The *nonlinearity* lets an atom think about what it has heard. The *identity*
-# keeps what it knew. Channels are multiplied one by one, channel $c$ of the one factor with channel $c$ of the
-# other; only $W$ mixes them. $N(i)$ are all other atoms of the molecule; how much of each is heard, the mask in $g_{ij}$
-# has decided. Here is the whole thing as a loop over atoms, weights and paths:
+# keeps what it knew. Channels are multiplied one by one, channel $c$ of the one factor with channel $c$ of the other;
+# only $W$ mixes them. $N(i)$ are all other atoms of the molecule; how much of each is heard, the mask in $g_{ij}$ has
+# decided. Here is the whole thing as a loop over atoms, weights and paths:
 
 
 # %%

@@ -69,8 +69,8 @@ np.testing.assert_allclose(F_0[0], naive)
 # \end{aligned}$$
 #
 # They are (S2), (S3), and (S4) with (S5), from notebooks 06 and 07, with the radial functions and the mask of notebook
-# 05. (The supplement prints $F_{ij}^{s+1}$ for $G_{ij}^{s+1}$ in the third line.) CGNet is $S$ of these in a row. It begins
-# with the input's $F^0$ and without edges.
+# 05. (The supplement prints $F_{ij}^{s+1}$ for $G_{ij}^{s+1}$ in the third line.) CGNet is $S$ of these in a row. It
+# begins with the input's $F^0$ and without edges.
 
 
 # %%

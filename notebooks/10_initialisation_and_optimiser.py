@@ -165,8 +165,8 @@ plt.show()
 #
 # ## AMSGrad
 #
-# For each parameter $\theta$ with gradient $g$ (no longer the gain), Adam keeps a running mean $m$ of the gradient
-# and a running mean $v$ of its square, which forget at the rates $1 - \beta_1$ and $1 - \beta_2$, and in step $t$ goes by
+# For each parameter $\theta$ with gradient $g$ (no longer the gain), Adam keeps a running mean $m$ of the gradient and
+# a running mean $v$ of its square, which forget at the rates $1 - \beta_1$ and $1 - \beta_2$, and in step $t$ goes by
 # $m/\sqrt v$ times the learning rate $\eta$ (no longer a radial function); a tiny $\varepsilon$ prevents a division by
 # zero. AMSGrad replaces $v$ by the largest $v$ so far:
 #

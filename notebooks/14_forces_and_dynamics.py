@@ -466,8 +466,9 @@ assert abs(stretch[-1] - GFN2_STRETCH[-1]) > 5
 # The torsion is right at all angles, also on the barrier near 120°: at 500 K the bond has turned all the way round, and
 # the training frames show every angle. The stretch is right as long as there are training frames. Beyond 1.11 Å there
 # are none, and there the network is not a little wrong but wrong in kind: it lets the bond break. Past a hump of some
-# 14 kcal/mol near 1.2 Å the energy falls, to 3 kcal/mol at 1.6 Å, where GFN2-xTB has 61. It gives no warning. A run that is hot enough to come there falls apart, and `python -m cormorant_np.dynamics`
-# then stops with a sentence. Ask of every model what it has seen.
+# 14 kcal/mol near 1.2 Å the energy falls, to 3 kcal/mol at 1.6 Å, where GFN2-xTB has 61. It gives no warning. A run
+# that is hot enough to come there falls apart, and `python -m cormorant_np.dynamics` then stops with a sentence. Ask of
+# every model what it has seen.
 #
 # ## Exercises
 #
@@ -477,9 +478,9 @@ assert abs(stretch[-1] - GFN2_STRETCH[-1]) > 5
 # <details><summary>Solution</summary>
 #
 # The ripple is an error of order $\Delta t^2$: four times as large. The drift stays near zero, since velocity Verlet
-# keeps, almost exactly, an energy that is close to the true one (exactly so for a spring). That holds as long as the fastest vibration is resolved,
-# $\omega\,\Delta t < 2$. For O-H with $2\pi/\omega = 9.4$ fs the limit is 3.0 fs: at 4 fs the energy grows by 170
-# kcal/mol within eight steps, and the molecule flies apart.
+# keeps, almost exactly, an energy that is close to the true one (exactly so for a spring). That holds as long as the
+# fastest vibration is resolved, $\omega\,\Delta t < 2$. For O-H with $2\pi/\omega = 9.4$ fs the limit is 3.0 fs: at 4
+# fs the energy grows by 170 kcal/mol within eight steps, and the molecule flies apart.
 #
 # </details>
 #

@@ -72,10 +72,11 @@ print_table(ranges, ["layer", "smallest r_c / Å", "largest r_c / Å", "smallest
 assert all(1.6 < low < high < 2.0 for _, low, high, *_ in ranges)
 
 # %% [markdown]
-# The cutoffs have hardly moved, by 0.11 Å at most; some widths of layer 4 have fallen to nearly a half. In this network an atom hears its bonded neighbours, and little of the next ones; all that is
-# farther away has to come through the layers. Does that mean that 1.73 Å is right? No. It means that fifteen epochs
-# with small steps did not find a reason to go elsewhere: the weights beside the mask change faster than the mask.
-# (Training with a start at 3 Å was tried, and generalised worse.)
+# The cutoffs have hardly moved, by 0.11 Å at most; some widths of layer 4 have fallen to nearly a half. In this network
+# an atom hears its bonded neighbours, and little of the next ones; all that is farther away has to come through the
+# layers. Does that mean that 1.73 Å is right? No. It means that fifteen epochs with small steps did not find a reason
+# to go elsewhere: the weights beside the mask change faster than the mask. (Training with a start at 3 Å was tried, and
+# generalised worse.)
 #
 # ## Functions of the distance
 #
