@@ -52,7 +52,7 @@ def name_of(layers, gain, optimizer, seed):
 
 def prepare_run(layers, gain, optimizer, seed):
     """Settings, problem, the network with its gain, and the mini-batch that is watched."""
-    settings = Settings(num_train=FRAMES, num_valid=0, num_test=0, num_layers=layers, optimizer=optimizer, seed=seed)
+    settings = Settings(num_train=FRAMES, num_valid=0, num_test=1, num_layers=layers, optimizer=optimizer, seed=seed)
     problem = prepare(settings)
     watched, _ = minibatch(problem, problem.splits["train"][: settings.batch_size])
     if gain == "tuned":
@@ -72,10 +72,10 @@ def run(layers, gain, optimizer, seed, threads, bar):
             losses, error = [], 0
             for indices in epoch_batches(problem, settings, epoch):
                 batch, targets = minibatch(problem, indices)
-                loss, gradient, predictions = loss_and_gradient(vector, batch, targets, config, pool)
+                loss, gradient, predictions, _ = loss_and_gradient(vector, batch, targets, config, pool)
                 vector, state = amsgrad_step(vector, gradient, state, settings.lr, adam=optimizer == "adam")
                 losses.append(float(loss))
-                error += float(abs(predictions - targets).sum()) / FRAMES * problem.scale
+                error += float(abs(predictions - targets.energies).sum()) / FRAMES * problem.scale
                 bar.update()
             record["loss"].append(np.mean(losses))
             record["largest"].append(max(losses, key=lambda x: x if np.isfinite(x) else np.inf))
@@ -211,9 +211,9 @@ def print_start(threads):
         vector = flatten(init_params(config, np.random.default_rng(case[-1])))
         batch, targets = minibatch(problem, problem.splits["train"])
         with workers(threads) as pool, np.errstate(all="ignore"):
-            _, gradient, predictions = loss_and_gradient(vector, batch, targets, config, pool)
+            _, gradient, predictions, _ = loss_and_gradient(vector, batch, targets, config, pool)
             overflow = 1 - np.isfinite(gradient * gradient).mean()
-        squared = (predictions.astype(float) - targets) ** 2
+        squared = (predictions.astype(float) - targets.energies) ** 2
         errors = f"squared error: median {np.median(squared):.2g}, largest {squared.max():.2g}"
         print(f"{case[0]} layers, gain {config.gain:.3g}: {errors}; {overflow:.0%} of g² overflow")
 

@@ -7,12 +7,14 @@ import inspect
 import json
 import re
 import runpy
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from conftest import small_config
 from test_gradients import CHECKS
+from tqdm import tqdm
 
 from cormorant_np import Config, evaluate, predict, train
 from cormorant_np.data import Batch
@@ -277,3 +279,15 @@ def test_links_of_pages_and_notebooks_lead_to_pages_of_the_site():
     assert redirect("[a](../docs/data.md#qm9)") == "[a](/data.md#qm9)"
     assert redirect("[a](data.md)") == "[a](data.md)"
     assert redirect('<iframe src="static/a.html">') == '<iframe src="_static/a.html">'
+
+
+def test_the_script_of_the_instabilities_runs(monkeypatch, capsys):
+    """Of a script that takes half an hour: one run and one start, of few frames."""
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    instabilities = runpy.run_path(str(ROOT / "docs" / "instabilities.py"))
+    few = {"FRAMES": 30, "EPOCHS": 1, "SEEDS": (0,), "tune_gain": lambda *_: (5, [])}
+    instabilities["run"].__globals__.update(few)
+    record = instabilities["run"](2, 5, "adam", 0, threads=1, bar=tqdm(disable=True))
+    assert len(record["mae"]) == 1 and len(record["part"]) == 2 and 0 < record["mae"][0] < 100
+    instabilities["print_start"](threads=1)
+    assert capsys.readouterr().out.count("squared error: median") == 3
