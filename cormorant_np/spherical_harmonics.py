@@ -2,8 +2,8 @@
 
 Everything rests on the solid harmonics r^ℓ Y_ℓm(r̂), polynomials in x, y, z, which are smooth everywhere, also at
 r = 0. Their recursion and their derivative are those of C_ℓm = r^ℓ sqrt(4π / (2ℓ+1)) Y_ℓm(QM), with Condon and
-Shortley's phases; the network uses the complex conjugates conj(C_ℓm) = (-1)^m C_ℓ,-m, called Y_ℓm in this file for solid
-ones too, with which features turn as F → D(R) F, see `rotation`. (The supplement prints the factor upside down:
+Shortley's phases; the network uses the complex conjugates conj(C_ℓm) = (-1)^m C_ℓ,-m, called Y_ℓm in this file for
+solid ones too, with which features turn as F → D(R) F, see `rotation`. (The supplement prints the factor upside down:
 sqrt((2ℓ+1) / 4π) would not give Σ_m |Y_ℓm|² = 1.)
 
 Row ℓ² + ℓ + m of every result holds component (ℓ, m).
