@@ -11,7 +11,6 @@ import json
 from pathlib import Path
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from cormorant_np import data
 from cormorant_np.arguments import Parser, path, whole_number
@@ -24,7 +23,7 @@ from cormorant_np.model import init_params
 from cormorant_np.training import plots, run_directory
 from cormorant_np.training.gain import format_table, tune_gain
 from cormorant_np.training.options import gain, seed
-from cormorant_np.training.parallel import on_ranks
+from cormorant_np.training.parallel import on_ranks, one_blas_thread
 from cormorant_np.training.prediction import find_run
 from cormorant_np.training.problem import check_size, load_data
 from cormorant_np.training.settings import by_layer, option_of
@@ -68,7 +67,7 @@ def main(arguments=None):
         Path(options.out).mkdir(parents=True, exist_ok=True)
     config, params, batch, table = trained_network(options) if options.run_dir else random_network(options, rng)
     quiet = np.errstate(over="ignore", invalid="ignore", divide="ignore")  # what is not finite fails in the report
-    with quiet, threadpool_limits(limits=1, user_api="blas"):  # for matrices as small as these, more threads are slower
+    with quiet, one_blas_thread:  # for matrices as small as these, more threads are slower
         result = report(params, batch, config, rng, device)
     if options.out:
         out = Path(options.out)

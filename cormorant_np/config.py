@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from numbers import Real
 
 from cormorant_np.errors import UserError
 
@@ -117,6 +118,8 @@ class Config:
 
     def __post_init__(self):
         for name in ("species", "l_max", "l_max_sh", "vertex_order"):
+            if not hasattr(getattr(self, name), "__iter__"):
+                raise UserError(f"{name} must be a list, not {getattr(self, name)}.")
             object.__setattr__(self, name, tuple(getattr(self, name)))
         if len(self.l_max) != len(self.l_max_sh) or not self.l_max:
             raise UserError(
@@ -130,9 +133,9 @@ class Config:
         if sorted(map(str, self.vertex_order)) != sorted(CONVENTIONS["supplement"]["vertex_order"]):
             raise UserError(f"vertex_order must be aggregate, square and identity, ordered, not {self.vertex_order}.")
         for name in ("charge_scale", "gain", "cutoff", "width"):
-            if not 0 < getattr(self, name) < math.inf:
+            if not (isinstance(getattr(self, name), Real) and 0 < getattr(self, name) < math.inf):
                 raise UserError(f"{name} must be a positive number, not {getattr(self, name)}.")
-        if not 0 <= self.negative_slope <= 1:
+        if not (isinstance(self.negative_slope, Real) and 0 <= self.negative_slope <= 1):
             raise UserError(f"negative_slope must be from 0 to 1, not {self.negative_slope}.")
         for name in ("charge_scale", "gain", "cutoff", "width", "negative_slope"):
             object.__setattr__(self, name, float(getattr(self, name)))

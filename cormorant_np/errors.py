@@ -3,9 +3,11 @@
 import contextlib
 import errno
 import os
+import re
 import signal
 import sys
 import threading
+from itertools import pairwise
 
 SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 """What ends a command in good order: Ctrl-C, and what a cluster or a closed terminal sends."""
@@ -134,7 +136,7 @@ def on_signals(handle):
         yield
         return
     previous = {signum: signal.getsignal(signum) for signum in SIGNALS}
-    previous = {s: h for s, h in previous.items() if s == signal.SIGINT or h != signal.SIG_IGN}
+    previous = {s: h for s, h in previous.items() if h is not None and (s == signal.SIGINT or h != signal.SIG_IGN)}
     for signum in previous:
         signal.signal(signum, handle)
     try:
@@ -147,7 +149,8 @@ def on_signals(handle):
 def while_loading():
     """For `python -m cormorant_np.COMMAND`, whose modules take a second: end quietly at Ctrl-C, in one sentence if one
     of them cannot be loaded, as for want of memory. `run_command` takes over from there."""
-    if sys.argv[:1] == ["-m"]:
+    after_m = next((word for before, word in pairwise(sys.orig_argv) if re.fullmatch("-[a-zA-Z]*m", before)), "")
+    if sys.argv[:1] == ["-m"] and after_m.partition(".")[0] == "cormorant_np":
         signal.signal(signal.SIGINT, lambda *_: os._exit(130))
         sys.excepthook = _cannot_load
 

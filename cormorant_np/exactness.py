@@ -174,17 +174,25 @@ def errors_here(params, batch, config, rng, device, names):
 
 
 def error_along(function, x, value, gradient, rng):
-    """Relative error of the gradient at x, where the function has this value; and how many steps go over a kink."""
+    """Relative error of the gradient at x, where the function has this value; and how many steps go over a kink.
+
+    What the slope is not known to is not held against the gradient.
+    """
     direction = tilted_direction(gradient, rng)
-    slope, kinks = slope_along(function, x, value, direction)
-    error = np.inf if np.isinf(slope) else relative_difference(slope, inner(gradient, direction))
-    return float(error), kinks
+    slope, disagreement, kinks = slope_along(function, x, value, direction)
+    if np.isinf(slope):
+        return np.inf, kinks
+    claimed = inner(gradient, direction)
+    return float(relative_difference(slope, np.clip(slope, claimed - disagreement, claimed + disagreement))), kinks
 
 
 def slope_along(function, x, value, direction):
-    """The slope on which two of `STEPS` agree best, infinite if fewer are left; and how many raise `AcrossAKink`.
+    """The slope on which two of `STEPS` agree best, infinite if fewer are left; by how much they disagree; and how many
+    steps raise `AcrossAKink`.
 
-    Two short steps may agree by chance, by the digits that both have lost; these count as disagreement.
+    Best is relative to the slope: far away, where long steps lead, a function may be flat. Only where all slopes are as
+    small as what separates them, it is the smallest disagreement. Two short steps may agree by chance, by the digits
+    that both have lost; these count as disagreement.
     """
     slopes, kinks, lost = [], 0, np.finfo(np.float64).eps * abs(value)
     for step in STEPS:
@@ -194,10 +202,17 @@ def slope_along(function, x, value, direction):
             kinks += 1
         pairs = combinations([pair for pair in slopes if np.isfinite(pair[0])], 2)
         agreements = [(abs(a - b) + max(lost_a, lost_b), (a + b) / 2) for (a, lost_a), (b, lost_b) in pairs]
-        disagreement, slope = min(agreements, default=(np.inf, np.inf))
+        disagreement, slope = min(agreements, default=(np.inf, np.inf), key=_distrust)
         if disagreement < AGREEMENT * abs(slope):
             break
-    return slope, kinks
+    return slope, disagreement, kinks
+
+
+def _distrust(agreement):
+    disagreement, slope = agreement
+    if disagreement < 0.1 * abs(slope):
+        return 0, disagreement / abs(slope)
+    return 1, disagreement
 
 
 def covariance_errors(params, batch, config, rng, device="cpu"):

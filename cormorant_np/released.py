@@ -42,7 +42,8 @@ def from_state_dict(state, hyperparameters):
     expected = to_state_dict(zeros, config)
     _check(state, expected)
     order = scalar_order(config)
-    return config, {name: _from_released(name, state[released], order) for name, released in names(config).items()}
+    params = {name: _from_released(name, state[released], order) for name, released in names(config).items()}
+    return config, {name: np.array(p) for name, p in params.items()}
 
 
 def to_state_dict(params, config):
@@ -58,7 +59,8 @@ def to_state_dict(params, config):
     dict of real arrays
     """
     order = scalar_order(config)
-    return {released: _to_released(name, params[name], order) for name, released in names(config).items()}
+    state = {released: _to_released(name, params[name], order) for name, released in names(config).items()}
+    return {name: np.array(array) for name, array in state.items()}
 
 
 def load_state(path):
@@ -116,7 +118,12 @@ def released_config(hyperparameters, state):
     has no weights for it.
     """
     if isinstance(hyperparameters, str | np.ndarray):
-        hyperparameters = json.loads(str(hyperparameters))
+        try:
+            hyperparameters = json.loads(str(hyperparameters))
+        except ValueError as error:
+            raise UserError(f"The hyperparameters are no JSON object ({error}).") from None
+    if not isinstance(hyperparameters, dict):
+        raise UserError(f"The hyperparameters must be a dict or a JSON object, not {str(hyperparameters)[:40]}.")
     if hyperparameters.get("charge_power", 2) != 2 or hyperparameters.get("cutoff", "learn soft") != "learn soft":
         raise UserError("Only networks of the released code with charge_power 2 and cutoff 'learn soft' can be read.")
     presets = {"md17": Config.md17, "qm9": Config.qm9}
@@ -136,6 +143,8 @@ def released_config(hyperparameters, state):
         )
     except KeyError as error:
         raise UserError(f"The hyperparameters lack {error}.") from None
+    except (TypeError, IndexError) as error:
+        raise UserError(f"Of the hyperparameters, one that must be a list is none, or too short ({error}).") from None
 
 
 def _present_l_max(state, s, maxl):

@@ -68,4 +68,10 @@ def _rows(num_rows, dtype, device):
     m = rows - l * l - l
     members = np.arange(l[-1] + 1)[:, None] == l
     arrays = (l, members.astype(dtype), rows - 2 * m, ((-1.0) ** m).astype(dtype), ((-1.0) ** l).astype(dtype))
-    return Rows(*(to_device(array, device) for array in arrays))
+    return Rows(*(to_device(read_only(array), device) for array in arrays))
+
+
+def read_only(array):
+    """The array, which many will share, protected from changes."""
+    array.flags.writeable = False
+    return array

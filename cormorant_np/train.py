@@ -6,7 +6,6 @@ Without arguments, a short run on the bundled sample (ethanol, 3000 training fra
 
 import argparse
 import dataclasses
-import os
 import signal
 from pathlib import Path
 
@@ -16,14 +15,16 @@ from cormorant_np.data import describe_targets
 from cormorant_np.errors import Stopped, UserError, run_command
 from cormorant_np.files import folder_for_one
 from cormorant_np.training.loop import train
-from cormorant_np.training.options import PATHS, add_options, read_config
+from cormorant_np.training.options import add_options, read_config
 from cormorant_np.training.parallel import default_threads, on_ranks
 from cormorant_np.training.reporting import with_mev
 from cormorant_np.training.results import summarise
 from cormorant_np.training.run_directory import read_run, read_settings
 from cormorant_np.training.settings import (
     PAPER,
+    PATHS,
     PROTOCOLS,
+    absolute,
     by_layer,
     default_run_dir,
     new_settings,
@@ -172,7 +173,7 @@ def main(arguments=None):
         given = with_config(dict(given), "resume" in given)
     for name in PATHS:
         if given.get(name) is not None:
-            given[name] = str(Path(os.path.expanduser(given[name])).resolve())
+            given[name] = absolute(given[name])
     if "device" in given:
         given["device"] = choose_device(given["device"])
     if one := default_threads(None):

@@ -11,6 +11,7 @@ import numpy as np
 
 from cormorant_np.backend import device_of, get_array_module, to_device
 from cormorant_np.network.real_form import join
+from cormorant_np.so3_vector import read_only
 
 
 @cache
@@ -19,14 +20,14 @@ def pair_indices(n, device):
     first, second = np.triu_indices(n)
     numbers = np.empty((n, n), dtype=np.int64)
     numbers[first, second] = numbers[second, first] = np.arange(len(first))
-    return tuple(to_device(array, device) for array in (first, second, numbers))
+    return tuple(to_device(read_only(array), device) for array in (first, second, numbers))
 
 
 @cache
 def part_indices(n, device):
     """Where both parts of (j, i) stand among the 2P real numbers of pairs, (N_i, 2, N_j)."""
     _, _, numbers = pair_indices(n, "cpu")
-    return to_device(2 * numbers[:, None] + np.arange(2)[:, None], device)
+    return to_device(read_only(2 * numbers[:, None] + np.arange(2)[:, None]), device)
 
 
 def gather(x):

@@ -4,6 +4,7 @@ import dataclasses
 import math
 import platform
 import signal
+import threading
 import time
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -12,7 +13,7 @@ import numpy as np
 from tqdm import tqdm
 
 from cormorant_np import data
-from cormorant_np.backend import get_array_module, out_of_memory_advice, to_host
+from cormorant_np.backend import choose_device, get_array_module, out_of_memory_advice, to_host
 from cormorant_np.errors import UserError
 from cormorant_np.network.parameters import layout, unflatten
 from cormorant_np.training import run_directory
@@ -107,6 +108,7 @@ def begun(settings, run_dir):
         If there is a run in it already, or the disk has no room for it.
     """
     check_is_new(run_dir)
+    settings = dataclasses.replace(settings, device=choose_device(settings.device))
     problem = prepare(settings)
     settings = with_force_weight(settings, problem.dataset)
     if settings.gain == "auto":
@@ -303,7 +305,13 @@ def create(run_dir, settings, problem, state):
 
 @contextmanager
 def interruptible():
-    """Gives a function that tells whether Ctrl-C was pressed; a second Ctrl-C ends the program at once."""
+    """Gives a function that tells whether Ctrl-C was pressed; a second Ctrl-C ends the program at once.
+
+    In another thread than the main one, which gets all signals, it never was.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield lambda: False
+        return
     pressed = []
 
     def handle(signum, frame):
@@ -311,7 +319,7 @@ def interruptible():
         signal.signal(signal.SIGINT, previous)
         tqdm.write("Stopping after this step; press Ctrl-C again to stop at once.")
 
-    previous = signal.signal(signal.SIGINT, handle)
+    previous = signal.signal(signal.SIGINT, handle) or signal.default_int_handler
     try:
         yield lambda: bool(pressed)
     finally:

@@ -11,9 +11,7 @@ from cormorant_np.config import Config
 from cormorant_np.errors import UserError
 from cormorant_np.files import read_file
 from cormorant_np.training.fields import checked, kinds_of
-from cormorant_np.training.settings import CHOICES, LIMITS, NETWORK_OF_DATA, Settings, option_of
-
-PATHS = ("data_dir", "data_file", "valid_file", "test_file", "reference_energies")
+from cormorant_np.training.settings import CHOICES, LIMITS, NETWORK_OF_DATA, PATHS, Settings, option_of
 
 
 def gain(text):

@@ -16,13 +16,14 @@ import os
 import pickle
 import subprocess
 import sys
+import threading
 from contextlib import ExitStack, contextmanager
 from functools import cache, partial, wraps
 from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
 
 from cormorant_np import model
 from cormorant_np.backend import device_of, get_array_module, processes_for
@@ -91,6 +92,8 @@ def workers(number, device="cpu"):
 @contextmanager
 def alone(number=1):
     """As many processes of this machine, whatever other ranks there are."""
+    if number < 1:
+        raise UserError(f"At least one process is needed, not {number}.")
     with in_worker(), ExitStack() as stack:
         processes = [stack.enter_context(_process()) for _ in range(number - 1)]
         yield Workers(partial(_run, processes), number)
@@ -147,8 +150,36 @@ def in_worker():
     What has overflowed is not finite, and whoever uses the numbers says so once.
     """
     keep_freed_memory()
-    with np.errstate(over="ignore", invalid="ignore"), threadpool_limits(limits=1, user_api="blas"):
+    with np.errstate(over="ignore", invalid="ignore", under="ignore"), one_blas_thread:
         yield
+
+
+class OneBlasThread:
+    """One BLAS thread while any of the program's threads is inside; the last one to leave restores what was before."""
+
+    def __init__(self):
+        self.lock, self.number_inside, self.limits = threading.Lock(), 0, None
+
+    def __enter__(self):
+        with self.lock:
+            if not self.number_inside:
+                self.limits = blas_libraries().limit(limits=1, user_api="blas")
+            self.number_inside += 1
+
+    def __exit__(self, *error):
+        with self.lock:
+            self.number_inside -= 1
+            if not self.number_inside:
+                self.limits.restore_original_limits()
+
+
+one_blas_thread = OneBlasThread()
+
+
+@cache
+def blas_libraries():
+    """The libraries whose threads are to be limited; looking for them takes longer than one molecule's energy."""
+    return ThreadpoolController()
 
 
 def keep_freed_memory():

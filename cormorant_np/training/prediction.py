@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from cormorant_np import data
-from cormorant_np.backend import check_device, to_host
+from cormorant_np.backend import check_device, choose_device, to_host
 from cormorant_np.config import Config
 from cormorant_np.data.elements import SYMBOLS
 from cormorant_np.data.qm9 import free_atoms
@@ -67,13 +67,14 @@ def find_run(run_dir):
 
 
 def load_network(run_dir, device="cpu"):
-    """The best model of a run, on `device`.
+    """The best model of a run, on `device`, "cpu", "gpu" or "auto".
 
     Raises
     ------
     UserError
         If there is no such run, or its files are damaged.
     """
+    device = choose_device(device)
     check_device(device)
     run_dir = find_run(run_dir)
     run = run_directory.read_config(run_dir)
@@ -104,6 +105,7 @@ def total_energies(network, scaled, charges):
 
 def predict_molecules(run_dir, molecules, forces=False, device="cpu", processes=1):
     """As `predict_with`, by the best model of a run, given by its path or the name of a model of the package."""
+    device = choose_device(device)
     return predict_with(load_network(run_dir, device), molecules, forces, device, processes)
 
 
@@ -113,7 +115,7 @@ def predict_with(network, molecules, forces=False, device="cpu", processes=1):
     Parameters
     ----------
     network : Network, on `device`
-    molecules : list of (charges, positions), as from `read_xyz`
+    molecules : list of (charges, positions), (N,) whole numbers and (N, 3) in Å, as from `read_xyz`
 
     Returns
     -------
@@ -123,8 +125,9 @@ def predict_with(network, molecules, forces=False, device="cpu", processes=1):
     Raises
     ------
     UserError
-        If an element is not among those of the training data, or a prediction is not finite.
+        If a molecule is none, an element is not among those of the training data, or a prediction is not finite.
     """
+    molecules = [checked_molecule(number, *molecule) for number, molecule in enumerate(molecules)]
     check_elements(molecules, network.config)
     energies, all_forces = [], []
     with workers(processes, device) as pool:
@@ -143,6 +146,18 @@ def predict_with(network, molecules, forces=False, device="cpu", processes=1):
             energies += total_energies(network, to_host(scaled), charges).tolist()
             check_finite(energies[start:], all_forces[start:], range(start, len(energies)))
     return energies, all_forces
+
+
+def checked_molecule(number, charges, positions):
+    """Arrays of charges and positions; a `UserError` unless they are whole numbers (N,) and (N, 3), N > 0."""
+    charges, positions = np.asarray(charges), np.asarray(positions, np.float64)
+    whole = charges.dtype.kind in "iuf" and (charges == np.round(charges)).all()
+    if not (whole and charges.ndim == 1 and len(charges) and positions.shape == (len(charges), 3)):
+        raise UserError(
+            f"Molecule {number} (numbered from 0) must have whole charges (N,) and positions (N, 3), of one atom or "
+            f"more, but they have the shapes {charges.shape} and {positions.shape}."
+        )
+    return charges, positions
 
 
 def check_finite(energies, all_forces, numbers=None):

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from cormorant_np import data
-from cormorant_np.backend import check_device
+from cormorant_np.backend import check_device, choose_device
 from cormorant_np.data.units import energy_factor
 from cormorant_np.errors import UserError
 from cormorant_np.training import run_directory
@@ -42,6 +42,7 @@ def load_run(run_dir, **changes):
     run_dir = find_run(run_dir)
     run, changes = run_directory.read_config(run_dir), {k: v for k, v in changes.items() if v is not None}
     settings = dataclasses.replace(run.settings, **changes)
+    settings = dataclasses.replace(settings, device=choose_device(settings.device))
     check_device(settings.device)
     params = run_directory.read_best(run_dir, run, settings.device)
     problem = prepare(settings, run_directory.read_run(run_dir))
@@ -104,7 +105,7 @@ def run_errors(run_dir, split="test", device=None, threads=None):
     errors of another target of QM9, named by `what`, are under energy_mae and energy_rmse too
     """
     settings, problem, params = load_run(run_dir, device=device, threads=threads)
-    indices = problem.splits[split]
+    indices = problem.splits.get(split, ())
     if not len(indices):
         raise UserError(f"The run in {run_dir} has no {split} molecules.")
     with workers(settings.threads, settings.device) as pool:

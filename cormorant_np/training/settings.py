@@ -5,6 +5,8 @@ import math
 import os
 from pathlib import Path
 
+import numpy as np
+
 from cormorant_np import config as of_network
 from cormorant_np.config import CONVENTIONS, Config, check_whole_numbers
 from cormorant_np.data.elements import species_of
@@ -76,6 +78,9 @@ CHOICES = {
     "device": ["cpu", "gpu", "auto"],
 }
 """The texts that a field may be."""
+
+PATHS = ("data_dir", "data_file", "valid_file", "test_file", "reference_energies")
+"""Fields that are paths."""
 
 NETWORK_OF_DATA = ("species", "charge_scale")
 """Fields of `Config` that follow from the data."""
@@ -171,6 +176,11 @@ class Settings:
         return self.target if self.is_qm9 else "energy"
 
     def __post_init__(self):
+        for name, value in vars(self).items():
+            if isinstance(value, np.generic):
+                object.__setattr__(self, name, value.item())
+        for name in [name for name in PATHS if getattr(self, name) is not None]:
+            object.__setattr__(self, name, absolute(getattr(self, name)))
         given = {name: value for name, value in vars(self).items() if value is not None}
         for name in LIMITS.keys() & given.keys():
             value = given[name]
@@ -189,6 +199,11 @@ class Settings:
                 raise UserError(f"{option_of(name)} must not be negative{below}, but it is {given[name]}.")
 
 
+def absolute(path):
+    """The absolute path, as text, so that a run finds its files from any folder; ~ is the user's home."""
+    return str(Path(path).expanduser().resolve())
+
+
 def option_of(name):
     """The option on the command line for a field of `Settings` or `Config`."""
     return f"--{name.replace('_', '-')}"
@@ -204,6 +219,11 @@ def new_settings(given, protocol=None):
         "forces" for energies and forces; None for the data set's default, where a file may have no forces
     """
     dataset = given.get("dataset", "file" if "data_file" in given else "sample")
+    if dataset not in SIZES or protocol not in (None, *PROTOCOLS):
+        raise UserError(
+            f"The data set must be one of {', '.join(SIZES)} and the protocol one of {', '.join(PROTOCOLS)}, not "
+            f"{dataset} and {protocol}."
+        )
     own_protocol, own = DEFAULTS[dataset]
     protocols = {"paper": PAPER, "forces": FORCES}
     protocols[own_protocol] = protocols[own_protocol] | own
@@ -226,7 +246,9 @@ def new_settings(given, protocol=None):
 
 def with_network(given):
     """Fields of `Settings` from fields of both: those that only `Config` has go into "network"."""
-    own = {field.name for field in dataclasses.fields(Settings)}
+    own, of_config = ({field.name for field in dataclasses.fields(kind)} for kind in (Settings, Config))
+    if unknown := given.keys() - own - of_config:
+        raise UserError(f"There is no setting {min(unknown)}: see Settings and Config.")
     network = {**given.get("network", {}), **{name: value for name, value in given.items() if name not in own}}
     return {name: value for name, value in given.items() if name in own} | {"network": network}
 
