@@ -74,14 +74,14 @@ def new_trajectory(out):
 
 
 def set_off(atoms, temperature, rng):
-    """Draw velocities at a temperature in K; the molecule as a whole neither moves nor turns."""
+    """Draw velocities at a temperature in K, kT/2 for a vibration; the molecule as a whole neither moves nor turns."""
     from ase.md import velocitydistribution
 
     older = velocitydistribution.MaxwellBoltzmannDistribution  # than ASE 3.28
     getattr(velocitydistribution, "thermalize_momenta", older)(atoms, temperature_K=temperature, rng=rng)
-    velocitydistribution.Stationary(atoms)
+    velocitydistribution.Stationary(atoms, preserve_temperature=False)  # or the vibrations would get its energy
     with np.errstate(divide="ignore", invalid="ignore"):  # of linear molecules, about their axis
-        velocitydistribution.ZeroRotation(atoms)
+        velocitydistribution.ZeroRotation(atoms, preserve_temperature=False)
 
 
 def integrator(atoms, timestep, temperature, thermostat, rng):
@@ -93,7 +93,7 @@ def integrator(atoms, timestep, temperature, thermostat, rng):
     if not thermostat:
         return VelocityVerlet(atoms, timestep * units.fs)
     friction = FRICTION_PER_FS / units.fs
-    return Langevin(atoms, timestep * units.fs, temperature_K=temperature, friction=friction, rng=rng)
+    return Langevin(atoms, timestep * units.fs, temperature_K=temperature, friction=friction, fixcm=False, rng=rng)
 
 
 def number_of_pieces(atoms):

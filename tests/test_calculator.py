@@ -3,10 +3,12 @@
 import copy
 import dataclasses
 import pickle
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from cormorant_np import dynamics
 from cormorant_np.data.units import energy_factor
@@ -19,8 +21,9 @@ from cormorant_np.training.settings import Settings
 
 ase = pytest.importorskip("ase", reason="ASE is not installed")
 
-from ase import Atoms  # noqa: E402
+from ase import Atoms, units  # noqa: E402
 from ase.build import molecule  # noqa: E402
+from ase.calculators.calculator import Calculator, all_changes  # noqa: E402
 from ase.constraints import FixAtoms  # noqa: E402
 from ase.io import read  # noqa: E402
 
@@ -253,3 +256,87 @@ def test_the_shipped_model_has_the_errors_that_its_result_says():
     assert errors["force_mae"] == pytest.approx(said["test_force_mae"], rel=1e-3)
     assert said["test_mae"] < 0.05 and said["test_force_mae"] < 0.25
     assert sum(path.stat().st_size for path in find_run("ethanol").iterdir()) < 700_000
+
+
+def test_velocities_have_the_temperature_and_the_molecule_neither_moves_nor_turns(ethanol):
+    kinetic = []
+    for seed in range(400):
+        dynamics.set_off(ethanol, 300, np.random.default_rng(seed))
+        kinetic.append(ethanol.get_kinetic_energy())
+        assert np.abs(ethanol.get_momenta().sum(axis=0)).max() < 1e-9
+        assert np.abs(ethanol.get_angular_momentum()).max() < 1e-9
+    expected = 21 / 2 * 8.617333e-5 * 300  # eV, of 3N - 6 = 21 degrees of freedom
+    assert np.mean(kinetic) == pytest.approx(expected, rel=4 * (2 / 21 / 400) ** 0.5)
+
+
+def test_the_thermostat_keeps_the_temperature():
+    """Of atoms that are held by springs: 3/2 kT each, and the friction and the time step that were asked for."""
+    atoms = Atoms("H64", positions=np.random.default_rng(0).uniform(0, 50, (64, 3)))
+    atoms.calc = Springs(atoms.positions.copy())
+    langevin = dynamics.integrator(atoms, 0.5, 400, True, np.random.default_rng(1))
+    assert langevin.dt == pytest.approx(0.5 * units.fs) and langevin.fr == pytest.approx(0.01 / units.fs)
+    dynamics.set_off(atoms, 400, np.random.default_rng(2))
+    temperatures = []
+    for _ in range(60):
+        langevin.run(20)
+        temperatures.append(atoms.get_temperature())
+    assert np.mean(temperatures[10:]) == pytest.approx(400, rel=0.1)
+    verlet = dynamics.integrator(atoms, 0.5, 400, False, None)
+    assert verlet.dt == pytest.approx(0.5 * units.fs)
+
+
+class Springs(Calculator):
+    """Every atom on a spring of 10 eV/Å² to where it was."""
+
+    implemented_properties = ["energy", "forces"]  # noqa: RUF012
+
+    def __init__(self, rest):
+        super().__init__()
+        self.rest = rest
+
+    def calculate(self, atoms=None, properties=("energy",), system_changes=all_changes):
+        super().calculate(atoms, properties, system_changes)
+        stretch = self.atoms.positions - self.rest
+        self.results = {"energy": 5 * (stretch**2).sum(), "forces": -10 * stretch}
+
+
+def test_dynamics_says_the_mean_temperature(ethanol, tmp_path, run_dir, capsys):
+    frames = run_dynamics(ethanol, tmp_path, run_dir, "--temperature", "30")
+    mean = np.mean([frame.get_temperature() for frame in frames])
+    assert f"mean temperature {mean:.0f} K" in capsys.readouterr().out
+
+
+def test_a_failed_calculation_leaves_nothing_of_another_molecule():
+    calculator, other = Cormorant("ethanol"), molecule("CH3SH")
+    calculator.calculate(molecule("CH3CH2OH"))
+    for _ in range(2):
+        with pytest.raises(UserError, match="contain S"):
+            calculator.get_potential_energy(other)
+        with pytest.raises(UserError, match="contain S"):
+            calculator.get_forces(other)
+
+
+def test_free_energies_and_options_as_in_other_calculators(ethanol):
+    assert ethanol.get_potential_energy(force_consistent=True) == ethanol.get_potential_energy()
+    other = molecule("CH3CH2OH")
+    calculator = Cormorant("ethanol", atoms=other)
+    assert other.calc is calculator
+    with pytest.raises(TypeError, match="devise"):
+        Cormorant("ethanol", devise="gpu")
+    with pytest.raises(UserError, match="must be cpu, gpu or auto, not cuda"):
+        Cormorant("ethanol", device="cuda")
+
+
+def test_calculators_in_threads_leave_the_threads_of_blas_as_they_were():
+    def number():
+        return [library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"]
+
+    with threadpool_limits(2, "blas"):
+        before = number()
+        with ThreadPoolExecutor(3) as pool:
+            energies = list(pool.map(energy_of_ethanol, range(9)))
+        assert number() == before and len({round(energy, 9) for energy in energies}) == 1
+
+
+def energy_of_ethanol(_):
+    return Cormorant("ethanol").get_potential_energy(molecule("CH3CH2OH"))

@@ -210,3 +210,24 @@ def test_a_failed_check_exits_with_1(capsys, monkeypatch):
 def test_mistakes_are_told_in_a_sentence(arguments, message):
     with pytest.raises(UserError, match=message):
         check.main(arguments)
+
+
+@pytest.mark.parametrize("distance", [4, 5, 6])
+@pytest.mark.parametrize("charges", [[8, 8], [8, 1]])
+def test_atoms_that_hardly_feel_each_other_pass_and_a_zero_in_place_of_their_gradient_does_not(
+    charges, distance, rng, monkeypatch
+):
+    """Where long steps lead, the energy is flat: its slope there says nothing of the slope here."""
+    config = small_config()
+    params, molecules = random_params(config, rng), batch_of([(charges, [[0, 0, 0], [0, 0, distance]])], config)
+    assert report(params, molecules, config, rng)["passed"]
+    if distance > 4:
+        return
+    right = exactness.backward
+
+    def without_positions(*arguments):
+        grads, d_positions = right(*arguments)
+        return grads, 0 * d_positions
+
+    monkeypatch.setattr(exactness, "backward", without_positions)
+    assert report(params, molecules, config, rng)["gradients"]["positions"] > 0.1

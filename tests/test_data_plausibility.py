@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from cormorant_np.data import load_file
-from cormorant_np.data.plausibility import BOLTZMANN_EV, apparent_temperature, force_slope, warn
+from cormorant_np.data.plausibility import BOLTZMANN_EV, _rotations, apparent_temperature, force_slope, warn
 from cormorant_np.data.units import energy_factor
 
 FILES = Path(__file__).parents[1].parent / "shared" / "data"
@@ -30,6 +30,16 @@ def springs(num_frames=400, seed=0):
     turn = np.linalg.qr(rng.normal(size=(num_frames, 3, 3)))[0]
     turn *= np.linalg.det(turn)[:, None, None]
     return positions @ turn + rng.normal(size=(num_frames, 1, 3)), -100 + 15 * (stretch**2).sum(axis=1), forces @ turn
+
+
+def test_a_flat_molecule_is_turned_and_not_reflected(monkeypatch):
+    """Its distances do not tell the two apart; out of its plane, only one gives the work of the forces."""
+    flat = REST * [1, 1, 0]
+    monkeypatch.setitem(globals(), "REST", flat)
+    rng, frames = np.random.default_rng(3), springs(400, seed=3)
+    assert force_slope(*frames) == pytest.approx(1, abs=0.1)
+    turns = _rotations(rng.normal(size=(50, 4, 3)) * [1, 1, 0.01], rng.normal(size=(50, 4, 3)) * [1, 1, 0.01])
+    np.testing.assert_allclose(np.linalg.det(turns), 1)
 
 
 def warnings_about(positions, energies, forces, unit="eV"):

@@ -12,6 +12,7 @@ from itertools import islice
 
 import numpy as np
 import pytest
+from scipy import constants
 
 from cormorant_np.data import describe_targets, load, make_qm9_sample, qm9, qm9_sources, split
 from cormorant_np.data.downloads import data_directory
@@ -296,6 +297,20 @@ def test_known_values(directory, target, mean, deviation, baseline):
     digits = {"rtol": 1e-6, "atol": 0}
     assert np.isclose(train.mean(), mean, **digits) and np.isclose(train.std(ddof=1), deviation, **digits)
     assert np.isclose(abs(test - train.mean()).mean(), baseline, rtol=1e-4)
+
+
+def test_free_atoms_obey_the_thermodynamics_of_a_monatomic_gas():
+    """At 298.15 K and 1 atm: U = U0 + 3/2 kT, H = U + kT, G = H - TS with Sackur and Tetrode's S and the spin's."""
+    kt = constants.k * 298.15 / constants.physical_constants["Hartree energy"][0]
+    u0, u, h, g, cv = (np.array(qm9.TARGETS[name].references) for name in ("U0", "U", "H", "G", "Cv"))
+    masses = np.array([1.00783, 12, 14.00307, 15.99491, 18.99840]) * constants.atomic_mass
+    wave = constants.h / np.sqrt(2 * np.pi * masses * constants.k * 298.15)
+    volume = constants.k * 298.15 / constants.atm
+    entropies = 2.5 + np.log(volume / wave**3) + np.log([2, 3, 4, 3, 2])
+    np.testing.assert_allclose(u - u0, 1.5 * kt, atol=2e-6)
+    np.testing.assert_allclose(h - u, kt, atol=2e-6)
+    np.testing.assert_allclose(g - h, -kt * entropies, atol=2e-6)
+    np.testing.assert_allclose(cv, 1.5 * constants.R / constants.calorie, atol=1e-3)
 
 
 def test_order_of_the_molecules(directory):

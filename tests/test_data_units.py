@@ -34,6 +34,12 @@ def test_known_factors(from_unit, to_unit, factor):
         ("hartree", "Hartree"),
         ("ev", "eV"),
         ("meV", "meV"),
+        ("kJ/mole", "kJ/mol"),
+        ("electronvolt", "eV"),
+        ("Eh", "Hartree"),
+        ("hartrees", "Hartree"),
+        ("a.u.", "Hartree"),
+        ("au", "Hartree"),
     ],
 )
 def test_spellings_of_energy(text, unit):
@@ -42,7 +48,8 @@ def test_spellings_of_energy(text, unit):
 
 def test_lengths():
     assert all(length_in_angstrom(text) == 1 for text in ("Ang", "Å", "\u212b", "angstrom", "A", "Angstroms"))
-    assert length_in_angstrom("nm") == 10
+    assert length_in_angstrom("nm") == length_in_angstrom("nanometer") == 10
+    assert len({length_in_angstrom(text) for text in ("Bohr", "bohrs", "a0", "a.u.", "au")}) == 1
     assert length_in_angstrom("bohr") == length_in_angstrom("Bohr") == pytest.approx(0.529177210, rel=1e-8)
 
 
