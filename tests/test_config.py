@@ -20,6 +20,7 @@ def test_the_qm9_network_ends_with_scalars_and_has_the_perceptrons_of_section_1_
     config = Config.qm9()
     assert (config.l_max, config.l_max_sh, config.species) == ((3, 3, 3, 0), (3, 3, 3, 0), (1, 6, 7, 8, 9))
     assert (config.num_hidden, config.num_intermediate, config.negative_slope) == (256, 96, 0)
+    assert config.charge_scale == 9
     assert config.message_passing_input and config.mlp_output
 
 
@@ -80,6 +81,10 @@ def test_numbers_of_numpy_promote_nothing(number):
         ({"num_frequencies": 0}, "num_frequencies must be a whole number from 1"),
         ({"l_max_sh": (1, 3, 3, 3)}, "l_max of layer 1 is 3, .* l_max_sh = 1, end at ℓ = 1"),
         ({"l_max": (0, 2), "l_max_sh": (1, 0)}, "l_max of layer 2 is 2"),
+        ({"l_max": 3}, "l_max must be a list, not 3"),
+        ({"species": 8}, "species must be a list"),
+        ({"gain": "auto"}, "gain must be a positive number"),
+        ({"charge_scale": "8"}, "charge_scale must be a positive number"),
     ],
     ids=lambda value: "" if isinstance(value, str) else str(value),
 )

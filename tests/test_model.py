@@ -5,7 +5,10 @@ import pytest
 from conftest import ETHANOL, FORMALDEHYDE, WATER, assert_close, batch_of, random_params
 
 from cormorant_np import model
+from cormorant_np.errors import UserError
 from cormorant_np.gradient_check import gradient_error, inner
+from cormorant_np.network.pairs import pair_indices, part_indices
+from cormorant_np.so3_vector import l_of_rows, parity
 
 
 def test_the_gradient_by_every_parameter_is_right(either_config, rng):
@@ -101,3 +104,21 @@ def test_forward_and_backward_leave_their_inputs_as_they_were(either_config, rng
 def test_features_have_one_array_for_each_layer(config, rng):
     features = model.features(random_params(config, rng), batch_of([ETHANOL, WATER], config), config)
     assert [f.shape for f in features] == [((l + 1) ** 2, config.num_channels, 2, 9) for l in config.l_max]
+
+
+def test_precisions_that_differ_are_refused_and_gradients_have_that_of_the_network(config, rng):
+    molecules, single = batch_of([WATER, ETHANOL], config, np.float32), random_params(config, rng, np.float32)
+    with pytest.raises(UserError, match=r"positions are float32, but .* is (float|complex)"):
+        model.forward(random_params(config, rng), molecules, config)
+    _, cache = model.forward(single, molecules, config)
+    for d_energy in (np.ones(2), np.ones(2, int)):
+        grads, d_positions = model.backward(d_energy, cache)
+        assert d_positions.dtype == np.float32
+        assert all(grads[name].dtype == single[name].dtype for name in single)
+
+
+def test_what_is_shared_by_all_calls_cannot_be_changed():
+    shared = [*pair_indices(3, "cpu"), part_indices(3, "cpu"), l_of_rows(np.zeros((4, 1))), parity(np.zeros((4, 1)))]
+    for array in shared:
+        with pytest.raises(ValueError, match="read-only"):
+            array[:] = 0

@@ -3,6 +3,7 @@
 import argparse
 import dataclasses
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -111,3 +112,23 @@ def test_what_a_settings_file_gets_wrong_is_named(text, words, tmp_path):
 def test_a_missing_settings_file_is_named(tmp_path):
     with pytest.raises(UserError, match=r"nowhere\.json does not exist"):
         read_config(tmp_path / "nowhere.json")
+
+
+def test_settings_from_python_are_those_of_json_and_absolute(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    settings = new_settings({"data_file": Path("own.xyz"), "seed": np.int64(3), "lr": np.float64(1e-3)})
+    assert json.loads(json.dumps(dataclasses.asdict(settings)))["data_file"] == str(tmp_path / "own.xyz")
+    assert (settings.seed, settings.lr, settings.dataset) == (3, 1e-3, "file")
+
+
+@pytest.mark.parametrize(
+    "given, protocol, said",
+    [
+        ({"dataset": "foo"}, None, "data set must be one of"),
+        ({}, "foo", "protocol one of paper, forces"),
+        ({"epoch": 3}, None, "no setting epoch"),
+    ],
+)
+def test_settings_that_there_are_not(given, protocol, said):
+    with pytest.raises(UserError, match=said):
+        new_settings(given, protocol)

@@ -42,6 +42,17 @@ def test_weights_of_the_released_code_start_by_the_larger_side(rng):
             assert abs(np.std(weight.real) / scale - 1) < 0.2 and abs(np.std(weight.imag) / scale - 1) < 0.2, name
 
 
+@pytest.mark.parametrize("make", [Config.md17, Config.qm9])
+def test_inputs_outputs_and_perceptrons_start_uniformly_by_their_columns(make, rng):
+    params = model.init_params(make(), rng, np.float64)
+    names = [name for name in params if name.startswith(("input", "output")) and ".weight" in name]
+    assert names
+    for name in names:
+        parts = [params[name].real, params[name].imag] if np.iscomplexobj(params[name]) else [params[name]]
+        for scaled in (part * part.shape[-1] ** 0.5 for part in parts):
+            assert abs(scaled).max() <= 1 and scaled.std() == pytest.approx(3**-0.5, rel=0.6 / scaled.size**0.5 + 0.02)
+
+
 def test_radial_functions_and_cutoffs_start_as_in_the_released_code(rng):
     params = model.init_params(Config.md17(), rng)
     for s in range(4):

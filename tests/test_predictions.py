@@ -10,6 +10,7 @@ import pytest
 from cormorant_np import data, plain, predict
 from cormorant_np.data.writing import WRITERS
 from cormorant_np.data.xyz import Frame
+from cormorant_np.errors import UserError
 from cormorant_np.training import loop
 from cormorant_np.training.parallel import alone
 from cormorant_np.training.prediction import (
@@ -216,3 +217,29 @@ def test_minibatches_of_molecules_of_several_sizes(run):
         assert targets.energies[row] == pytest.approx(left / problem.scale, rel=1e-9)
         np.testing.assert_allclose(targets.forces[row, : len(z)], forces / problem.scale)
         assert not targets.forces[row, len(z) :].any() and not batch.charges[row, len(z) :].any()
+
+
+@pytest.mark.parametrize(
+    "molecule",
+    [
+        ([8.6, 1], np.eye(2, 3)),
+        ([8, 1, 1], [[0], [1], [2]]),
+        ([8, 1], np.eye(3)),
+        ([], np.zeros((0, 3))),
+        (8, np.zeros(3)),
+    ],
+    ids=["half a charge", "no points", "lengths", "no atoms", "an atom's numbers"],
+)
+def test_what_is_no_molecule_is_refused_by_its_number(run, molecule):
+    water = ([8, 1, 1], np.eye(3))
+    with pytest.raises(UserError, match=r"Molecule 1 .* must have whole charges"):
+        predict_molecules(run[0], [water, molecule])
+    with pytest.raises(UserError, match="At least one process is needed, not 0"):
+        predict_molecules(run[0], [water], processes=0)
+
+
+def test_a_device_that_is_none_is_named(run):
+    with pytest.raises(UserError, match="must be cpu, gpu or auto, not cuda"):
+        load_network(run[0], "cuda")
+    with pytest.raises(UserError, match="has no foo molecules"):
+        run_errors(run[0], "foo")

@@ -209,6 +209,19 @@ def test_a_state_that_does_not_fit(rng):
         released.from_state_dict(state, META | {"cutoff": "hard"})
 
 
+@pytest.mark.parametrize("meta", ["{bad", "[1]", META | {"maxl": 1}, META | {"basis_set": [3]}], ids=str)
+def test_hyperparameters_that_make_no_sense(meta, rng):
+    with pytest.raises(UserError, match="hyperparameters"):
+        released.from_state_dict(hand_made_state(rng), meta)
+
+
+def test_parameters_and_state_share_no_memory(rng):
+    config = small_config("released")
+    params = random_params(config, rng)
+    state = released.to_state_dict(params, config)
+    assert not any(np.shares_memory(a, b) for a in params.values() for b in state.values())
+
+
 def test_load_npz(rng, tmp_path):
     state = hand_made_state(rng)
     np.savez(tmp_path / "state.npz", **state)

@@ -159,3 +159,13 @@ def test_a_worker_executes_nothing_from_the_current_folder(flags, tmp_path):
     code, _, err = ended(begin("train", *arguments, flags=flags, cwd=tmp_path, PYTHONPATH=str(ROOT)))
     assert code == 0, err
     assert not (tmp_path / "executed").exists()
+
+
+def test_a_program_that_imports_the_package_keeps_its_own_tracebacks(tmp_path):
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "__init__.py").write_text("import cormorant_np\n", encoding="utf-8")
+    (tmp_path / "other" / "__main__.py").write_text("open('nowhere.txt')\n", encoding="utf-8")
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(tmp_path)])}
+    words = [sys.executable, "-m", "other"]
+    process = subprocess.run(words, env=environment, capture_output=True, text=True, cwd=tmp_path)
+    assert process.returncode == 1 and "Traceback" in process.stderr
