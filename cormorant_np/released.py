@@ -34,8 +34,8 @@ def from_state_dict(state, hyperparameters):
     Raises
     ------
     UserError
-        If a hyperparameter is missing or makes no sense, or a name or a shape in `state` does not fit. Hyperparameters of
-        other names, such as those of the training, are not looked at.
+        If a hyperparameter is missing or makes no sense, or a name or a shape in `state` does not fit. Hyperparameters
+        of other names, such as those of the training, are not looked at.
     """
     config = released_config(hyperparameters, state)
     kinds = layout(config).items()

@@ -308,8 +308,8 @@ plt.show()
 #
 # A step of 0.5 fs is short enough: the O-H bond swings once in 9 fs. The molecule starts at its minimum, with
 # velocities drawn at 600 K; then the motion and the rotation of the whole are taken away, 6 of 27 degrees of freedom.
-# Half of what is left soon goes into the potential. So the mean temperature will be about $600\,/\,2 \cdot 21\,/\,27 =
-# 233$ K, if all 27 are counted.
+# Half of what is left soon goes into the potential. So the mean temperature is $600\,/\,2 \cdot 21\,/\,27 = 233$ K on
+# average over the draws, if all 27 are counted; a single draw is easily off by a third.
 
 # %%
 TIMESTEP, NUM_STEPS = 0.5, 1100  # fs
@@ -399,7 +399,7 @@ assert abs(peak - harmonic[-1]) < 2 * resolution
 # The groups stand where the harmonic frequencies say: below 1600 cm⁻¹ the skeleton and the bending of C-H bonds,
 # near 3000 the stretching of C-H, alone at the right that of O-H. Lines closer than the resolution run into one. How
 # high a line is depends on how much of the energy its motion got from the dice. The peak at the left has no tick: here
-# the methyl group got enough to turn round and round about C-C, once in 0.3 ps, which is no vibration at all.
+# the methyl group got enough to turn round and round about C-C, once in 0.4 ps, which is no vibration at all.
 #
 # Half a picosecond does not show more. In 10 ps, with a resolution of some 7 cm⁻¹, most lines lie 1 to 15 cm⁻¹ below
 # their ticks, since a bond that is stretched gets softer. Only O-H lies above, at 3569 cm⁻¹: steps of 0.5 fs make the
