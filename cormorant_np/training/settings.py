@@ -201,7 +201,7 @@ class Settings:
 
 def absolute(path):
     """The absolute path, as text, so that a run finds its files from any folder; ~ is the user's home."""
-    return str(Path(path).expanduser().resolve())
+    return str(Path(os.path.expanduser(path)).resolve())
 
 
 def option_of(name):
