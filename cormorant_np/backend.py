@@ -88,7 +88,10 @@ def array_counts(x):
 
 
 def choose_device(device):
-    """The user's `device`, "cpu", "gpu" or None; "auto" becomes the GPU if it works, else the CPU, and says which."""
+    """The user's `device`, "cpu" or "gpu"; "auto" becomes the GPU if it works, else the CPU, and says which.
+
+    None, for which another one will be taken, stays None.
+    """
     if device not in ("cpu", "gpu", "auto", None):
         raise UserError(f"The device must be cpu, gpu or auto, not {device}.")
     if device != "auto":

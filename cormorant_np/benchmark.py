@@ -25,7 +25,7 @@ from tqdm import tqdm
 
 from cormorant_np import data
 from cormorant_np.arguments import Parser, path, whole_number
-from cormorant_np.backend import array_counts, check_device, choose_device, synchronise, to_device
+from cormorant_np.backend import array_counts, check_device, choose_device, get_array_module, synchronise, to_device
 from cormorant_np.config import LIMITS, Config
 from cormorant_np.errors import UserError, run_command
 from cormorant_np.network.parameters import flatten, init_params, layout, unflatten
@@ -208,12 +208,13 @@ def measure(options):
     with workers(options.threads, options.device) as pool, alone() as one:
         functions = [(step, pool), (step, one), (force_step, pool), (energies, pool), (forces, pool)]
         steps, one_thread, force_steps, energies_ms, forces_ms = milliseconds_in_turns(functions, options.repeats)
-        peak = matrix_product_peak(pool, to_device(np.zeros(1, options.dtype), options.device))
+        real = to_device(np.zeros(1, options.dtype), options.device)
+        peak = matrix_product_peak(pool, real)
     charges = charges_of(options)
     sizes = network(options), options.batch_size, len(charges)
     operations = sum(count_operations(*sizes).values())
     as_printed = sum(count_operations(*sizes, as_printed=True).values())
-    step_ms, on_cpu = median(steps), options.device == "cpu"
+    step_ms, on_cpu = median(steps), get_array_module(real) is np
     return {
         "step_ms": step_ms,
         "step_ms_min": steps[0],
@@ -315,7 +316,7 @@ def report(result):
         f"QM9's network on its sample {result['qm9_step_ms']:7.1f} ms a step, {result['qm9_padding']:.1%} padding",
         *(f"{name} in a step: {number}" for name, number in result["array_module_counts"].items()),
     ]
-    if result["device"] == "cpu":
+    if result["memory_mb"] is not None:
         lines += [f"arrays of a step {result['memory_mb']:.0f} MB"]
         lines += ["on one thread, under a profiler:   forward   backward"]
         for part, (forward, backward) in result["parts_ms_one_thread"].items():

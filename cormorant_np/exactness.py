@@ -56,8 +56,10 @@ def report(params, batch, config, rng, device="cpu"):
     Raises
     ------
     UserError
-        If the energies are not finite.
+        If something is not in float64, or the energies are not finite.
     """
+    if any(array.real.dtype != np.float64 for array in (*params.values(), batch.positions)):
+        raise UserError("Only a network and molecules in float64 can be measured: cast the parameters and positions.")
     with np.errstate(over="ignore", invalid="ignore"):
         finite = np.isfinite(energies(params, batch, config, device)).all()
     if not finite:

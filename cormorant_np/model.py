@@ -3,7 +3,6 @@
 from typing import NamedTuple
 
 from cormorant_np.backend import get_array_module
-from cormorant_np.errors import UserError
 from cormorant_np.network.arrangement import arrange_backward, arrange_forward, layer_coupling
 from cormorant_np.network.edge_network import edge_network_backward, edge_network_forward
 from cormorant_np.network.geometry import pair_functions_backward, pair_functions_forward
@@ -60,9 +59,7 @@ def forward(params, batch, config, weights=None):
     cache
     """
     xp = get_array_module(batch.positions)
-    if weights is None:
-        check_precision(params, batch.positions)
-        weights = arrange_forward(params, config)
+    weights = arrange_forward(params, config) if weights is None else weights
     pairs, pairs_cache = pair_functions_forward(weights, batch.charges, batch.positions, config)
     F, input_cache = input_network_forward(weights, batch.charges, pairs.geometry, config)
     g = xp.empty((0, config.num_channels, *pairs.geometry.distances.shape), dtype=F.dtype)
@@ -118,13 +115,6 @@ def backward(d_energy, cache, by_params=True, by_positions=True, arranged=False)
         return None, d_positions
     grads = grads | input_grads | pair_grads
     return grads if arranged else arrange_backward(grads, config), d_positions
-
-
-def check_precision(params, positions):
-    """A `UserError` if parameters and positions do not have the same precision: that of the results would be chance."""
-    for name, p in params.items():
-        if p.real.dtype != positions.dtype:
-            raise UserError(f"The positions are {positions.dtype}, but {name} is {p.dtype}: cast one of them.")
 
 
 def layer_forward(weights, s, edges, features, radial, mask, harmonics, config):

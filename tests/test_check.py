@@ -231,3 +231,8 @@ def test_atoms_that_hardly_feel_each_other_pass_and_a_zero_in_place_of_their_gra
 
     monkeypatch.setattr(exactness, "backward", without_positions)
     assert report(params, molecules, config, rng)["gradients"]["positions"] > 0.1
+
+
+def test_what_is_not_in_float64_is_not_measured(config, molecules, rng):
+    with pytest.raises(UserError, match="in float64"):
+        report(random_params(config, rng, np.float32), molecules, config, rng)
