@@ -51,7 +51,8 @@ def read_molecule(path):
     except Exception:  # what only this package reads
         if "move_mask" in frame.columns:
             raise UserError(f"ASE cannot read {path}, so that its move_mask would be lost: write it by ASE.") from None
-        return ase.Atoms(frame.charges, frame.positions, masses=frame.columns.get("masses", [None])[:, 0])
+        masses = frame.columns.get("masses")
+        return ase.Atoms(frame.charges, frame.positions, masses=None if masses is None else masses[:, 0])
     atoms.calc, atoms.pbc = None, False
     return atoms
 
@@ -121,9 +122,8 @@ def check_molecule(atoms, step, pieces=1):
         )
 
 
-def run(atoms, dynamics, steps, interval, trajectory):
+def run(atoms, dynamics, steps, interval, trajectory, pieces):
     """Yield potential and kinetic energy in eV, every `interval` steps; frames go to `trajectory`."""
-    pieces = number_of_pieces(atoms)  # a complex may have several
     for step in tqdm(range(0, steps + 1, interval), unit="frame", disable=None):
         if step:
             dynamics.run(interval)
@@ -186,13 +186,14 @@ def main(arguments=None):
     set_off(atoms, options.temperature, rng)
     dynamics = integrator(atoms, options.timestep, options.temperature, options.thermostat, rng)
     atoms.get_potential_energy()  # what cannot be computed, or is too hot, leaves no file behind
-    check_molecule(atoms, 0, pieces := number_of_pieces(atoms))
+    pieces = number_of_pieces(atoms)  # a complex has several
+    check_molecule(atoms, 0, pieces)
     if pieces > 1:
         print(f"{options.molecule} has {pieces} pieces that no bond holds together: it is run as it is.")
     energies = []
     with Trajectory(out, "w", atoms) as trajectory:
         try:
-            for pair in run(atoms, dynamics, options.steps, interval, trajectory):
+            for pair in run(atoms, dynamics, options.steps, interval, trajectory, pieces):
                 energies.append(pair)
         finally:
             if energies:

@@ -7,7 +7,6 @@ import re
 import signal
 import sys
 import threading
-from itertools import pairwise
 
 SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 """What ends a command in good order: Ctrl-C, and what a cluster or a closed terminal sends."""
@@ -149,8 +148,8 @@ def on_signals(handle):
 def while_loading():
     """For `python -m cormorant_np.COMMAND`, whose modules take a second: end quietly at Ctrl-C, in one sentence if one
     of them cannot be loaded, as for want of memory. `run_command` takes over from there."""
-    after_m = next((word for before, word in pairwise(sys.orig_argv) if re.fullmatch("-[a-zA-Z]*m", before)), "")
-    if sys.argv[:1] == ["-m"] and after_m.partition(".")[0] == "cormorant_np":
+    module = re.search(r"\0-[a-zA-Z]*?m\0?(\w+)", "\0".join(sys.orig_argv))
+    if sys.argv[:1] == ["-m"] and module and module[1] == "cormorant_np":
         signal.signal(signal.SIGINT, lambda *_: os._exit(130))
         sys.excepthook = _cannot_load
 

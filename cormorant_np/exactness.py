@@ -178,7 +178,7 @@ def errors_here(params, batch, config, rng, device, names):
 def error_along(function, x, value, gradient, rng):
     """Relative error of the gradient at x, where the function has this value; and how many steps go over a kink.
 
-    What the slope is not known to is not held against the gradient.
+    The slope is known only as well as its two best values agree; a gradient within that distance counts as right.
     """
     direction = tilted_direction(gradient, rng)
     slope, disagreement, kinks = slope_along(function, x, value, direction)

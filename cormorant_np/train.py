@@ -21,7 +21,7 @@ from cormorant_np.training.reporting import with_mev
 from cormorant_np.training.results import summarise
 from cormorant_np.training.run_directory import read_run, read_settings
 from cormorant_np.training.settings import (
-    PAPER,
+    FORCES,
     PATHS,
     PROTOCOLS,
     absolute,
@@ -36,7 +36,7 @@ MAY_CHANGE = ("epochs", "lr", "lr_final", "save_every", "threads", "device")
 MAY_CHANGE += ("data_dir", "data_file", "valid_file", "test_file")
 """Settings that --resume may change."""
 
-FILES = ("data_file", "valid_file", "test_file", "reference_energies")
+FILES = tuple(name for name in PATHS if name != "data_dir")
 OF_A_DATA_SET = ("dataset", "molecule", "rmd17_split", "target", "num_train", "num_valid", "num_test")
 """Settings that name files, and those that a file of one's own has otherwise."""
 
@@ -133,9 +133,10 @@ def with_config(given, resume):
     """
     name = given.pop("config")
     of_file = read_config(name)
-    if "protocol" in given and not resume and PAPER.keys() <= of_file.keys():
+    decided = {*FORCES, *FORCES["network"], "gain"} - {"network"}
+    if "protocol" in given and not resume and decided <= of_file.keys():
         raise UserError(f"{name} has all that --protocol decides: leave one of them out.")
-    if "data_file" in given and of_file.get("data_file") is None:
+    if "data_file" in given and of_file.get("data_file") is None and of_file.get("dataset", "file") != "file":
         of_file = {field: value for field, value in of_file.items() if field not in OF_A_DATA_SET}
     return {**of_file, **given}
 

@@ -141,6 +141,14 @@ def test_dynamics_that_end_early_say_where_their_frames_are(ethanol, tmp_path, r
     assert len(read(tmp_path / "out.traj", ":")) == 4
 
 
+def test_files_that_only_this_package_reads_have_the_masses_of_their_elements(tmp_path):
+    np.savez(tmp_path / "own.npz", z=[8, 1, 1], R=np.eye(3)[None])
+    qm9 = "3\ngdb 3\t0\nO 0 0 0 -0.4\nH 0 0 0.96 0.2\nH 0 0.96 0.0*^-6 0.2\n100.0\t200.0\nO\tO\nInChI=1S/H2O/h1H2\n"
+    (tmp_path / "qm9.xyz").write_text(qm9, encoding="utf-8")
+    for name in ("own.npz", "qm9.xyz"):
+        assert dynamics.read_molecule(str(tmp_path / name)).get_masses() == pytest.approx([15.999, 1.008, 1.008])
+
+
 @pytest.mark.parametrize("mark, mass", [("\ufeff", "2.014"), ("", "0.2014D1")])
 def test_masses_of_a_file_that_ase_does_not_read_are_kept(mark, mass, tmp_path):
     path, properties = tmp_path / "heavy.xyz", "Properties=species:S:1:pos:R:3:masses:R:1"

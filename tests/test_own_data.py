@@ -191,6 +191,21 @@ def test_options_that_would_do_nothing_are_refused(tmp_path):
     assert (settings.dataset, settings.num_train, settings.lr) == ("file", None, new_settings({}).lr)
 
 
+def test_settings_of_a_file_of_settings_are_kept_beside_a_data_file(tmp_path):
+    """Also its numbers of molecules, unless they are those of another data set; and a protocol decides the rest."""
+    own = {"num_train": 500, "epochs": 20, "lr": 1e-3, "batch_size": 10}
+    (tmp_path / "own.json").write_text(json.dumps(own), encoding="utf-8")
+    given = {"data_file": "own.xyz", "protocol": "paper"}
+    assert train.with_config({"config": str(tmp_path / "own.json"), **given}, False) == own | given
+
+
+def test_a_path_that_is_none_is_a_sentence(tmp_path):
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    for path in ("a\0b.xyz", str(tmp_path / "loop")):
+        with pytest.raises(UserError, match=r"is no path|no file"):
+            prepare(Settings(data_file=path, dataset="file"))
+
+
 @pytest.mark.parametrize("part", ["train", "test"])
 def test_a_run_knows_the_molecules_of_all_its_files_again(part, tmp_path):
     paths = {name: write_mixed(tmp_path / f"{name}.xyz", 12, k) for k, name in enumerate(("train", "test"))}

@@ -243,3 +243,8 @@ def test_a_device_that_is_none_is_named(run):
         load_network(run[0], "cuda")
     with pytest.raises(UserError, match="has no foo molecules"):
         run_errors(run[0], "foo")
+
+
+def test_auto_is_whatever_device_there_is(run, tmp_path):
+    path = save(tmp_path / "own.npz", run[1][:3])
+    assert file_errors(run[0], path, device="auto")["num_molecules"] == 3

@@ -17,8 +17,9 @@ from cormorant_np.errors import UserError
 
 KEYS = (("energy", "forces"), ("REF_energy", "REF_forces"))
 DEFAULT_UNIT = "eV"
-OUTSIDE = {"charges": ("charge", "total_charge"), "spins": ("spin", "total_spin", "multiplicity", "spin_multiplicity")}
-"""What decides over the energy, too, but is no input of the network, and the names that files have for it."""
+OUTSIDE = dict.fromkeys(("charge", "total_charge"), "charges")
+OUTSIDE |= dict.fromkeys(("spin", "total_spin", "multiplicity", "spin_multiplicity"), "spins")
+"""What decides over the energy, too, but is no input of the network, by the names that files have for it."""
 
 BYTES_PER_ATOM = 4 * (3 + 3 + 1) * 8  # positions, forces and a charge, with the copies that checks make
 
@@ -187,11 +188,11 @@ def _notes(molecules, isolated, energy_name, forces_name, unit, assumed):
     if isolated:
         symbols = [SYMBOLS[int(frame.charges[0])] for frame in isolated.values()]
         yield f"{len(isolated)} frames are isolated atoms ({', '.join(symbols)[:200]}): references, not data."
-    for what, names in OUTSIDE.items():
-        values = {str(frame.info[name]) for frame in molecules.values() for name in names if name in frame.info}
+    for name, what in OUTSIDE.items():
+        values = {str(frame.info[name]) for frame in molecules.values() if name in frame.info}
         if len(values) > 1:
             listed = ", ".join(sorted(values))[:99]
-            yield f"The frames have different {what} ({listed}), which the network does not see."
+            yield f"The frames have different {what} ({name}: {listed}), which the network does not see."
     num_isotopes = sum(frame.isotopes for frame in molecules.values())
     if num_isotopes:
         yield f"D and T are read as hydrogen, in {num_isotopes} frames."

@@ -88,10 +88,8 @@ def _recognise(path, arrays, energy_key, wanted=3):
         if all(key in arrays for key in required):
             return [arrays[key] for key in required]
     formats = " or ".join(f"{', '.join(names[:wanted])} ({name})" for name, names in FORMATS.items())
-    raise UserError(
-        f"{path} lacks some of the arrays {formats}: it has {_names(path)}; energies and forces of other names are "
-        "named with --energy-key and --forces-key."
-    )
+    advice = "; energies and forces of other names are named with --energy-key and --forces-key" if wanted == 3 else ""
+    raise UserError(f"{path} lacks some of the arrays {formats}: it has {_names(path)}{advice}.")
 
 
 def _names(path):

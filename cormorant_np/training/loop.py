@@ -126,6 +126,7 @@ def resumed(settings, run_dir):
     UserError
         If its files are missing or damaged, or it has more epochs already.
     """
+    settings = dataclasses.replace(settings, device=choose_device(settings.device))
     problem = prepare(settings, run_directory.read_run(run_dir))
     state, notice = load_checkpoint(run_dir, settings, problem.config)
     num_steps = steps_of_epoch(problem, settings)

@@ -125,7 +125,8 @@ def predict_with(network, molecules, forces=False, device="cpu", processes=1):
     Raises
     ------
     UserError
-        If a molecule is none, an element is not among those of the training data, or a prediction is not finite.
+        If something given is no molecule, an element is not among those of the training data, or a prediction is not
+        finite.
     """
     molecules = [checked_molecule(number, *molecule) for number, molecule in enumerate(molecules)]
     check_elements(molecules, network.config)

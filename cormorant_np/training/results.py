@@ -136,7 +136,7 @@ def file_errors(run_dir, path, device=None, threads=None, energy_unit=None, ener
         If the file cannot be read, or the run's target is no energy of a molecule.
     """
     settings = read_settings(find_run(run_dir))
-    device, threads = device or settings.device, threads or settings.threads
+    device, threads = choose_device(device or settings.device), threads or settings.threads
     network = load_network(run_dir, device)
     if not network.is_potential_energy:
         raise UserError(f"The run in {run_dir} predicts {network.target}, and files have energies: use --split test.")

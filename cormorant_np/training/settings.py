@@ -201,7 +201,10 @@ class Settings:
 
 def absolute(path):
     """The absolute path, as text, so that a run finds its files from any folder; ~ is the user's home."""
-    return str(Path(os.path.expanduser(path)).resolve())
+    try:
+        return str(Path(os.path.expanduser(path)).resolve())
+    except (ValueError, RuntimeError) as error:  # for zeros, and for links to themselves
+        raise UserError(f"{str(path)!r} is no path ({error}): check its name.") from None
 
 
 def option_of(name):

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -121,14 +122,13 @@ def test_a_signal_saves_and_the_run_goes_on(name, code, undisturbed, tmp_path):
 
 @posix
 def test_under_nohup_a_hangup_does_not_end_a_run(undisturbed, tmp_path):
-    ignored = "import signal, sys; signal.signal(signal.SIGHUP, signal.SIG_IGN); from cormorant_np.train import main; "
-    words = [str(word) for word in (*LONGER, "--run-dir", tmp_path / "run")]
-    text = f"{ignored}from cormorant_np.errors import run_command; sys.argv[1:] = {words!r}; run_command(main)"
-    process = subprocess.Popen([sys.executable, "-c", text], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    ignored = partial(signal.signal, signal.SIGHUP, signal.SIG_IGN)
+    process = begin("train", *LONGER, "--run-dir", tmp_path / "run", preexec_fn=ignored)
     wait_for(tmp_path / "run", process)
     process.send_signal(signal.SIGHUP)
-    process.communicate()
-    assert process.returncode == 0 and differences(tmp_path / "run", undisturbed) == []
+    code, _, err = ended(process)
+    assert code == 0, err
+    assert differences(tmp_path / "run", undisturbed) == []
 
 
 @posix
