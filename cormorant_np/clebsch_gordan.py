@@ -12,6 +12,8 @@ from functools import cache
 
 import numpy as np
 
+from cormorant_np.so3_vector import read_only
+
 
 def exact(l1, m1, l2, m2, l, m):
     """⟨ℓ1 m1 ℓ2 m2 | ℓ m⟩ as a SymPy expression: a rational number times the square root of another.
@@ -33,8 +35,7 @@ def table(l1, l2, l):
     for m1 in range(-l1, l1 + 1):
         for m2 in range(max(-l2, -l - m1), min(l2, l - m1) + 1):
             c[l1 + m1, l2 + m2, l + m1 + m2] = float(exact(l1, m1, l2, m2, l, m1 + m2))
-    c.setflags(write=False)
-    return c
+    return read_only(c)
 
 
 def paths(l, l_max_1, l_max_2):

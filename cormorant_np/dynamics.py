@@ -11,7 +11,6 @@ import numpy as np
 from tqdm import tqdm
 
 from cormorant_np.arguments import Parser, path, positive_number, whole_number
-from cormorant_np.backend import choose_device
 from cormorant_np.data import read_molecules
 from cormorant_np.errors import UserError, run_command
 from cormorant_np.files import check_new
@@ -181,7 +180,7 @@ def main(arguments=None):
 
     from cormorant_np.calculator import Cormorant
 
-    atoms.calc = Cormorant(options.run_dir, choose_device(options.device))
+    atoms.calc = Cormorant(options.run_dir, options.device)
     rng = np.random.default_rng(options.seed)
     set_off(atoms, options.temperature, rng)
     dynamics = integrator(atoms, options.timestep, options.temperature, options.thermostat, rng)

@@ -15,7 +15,7 @@ from math import sqrt
 import numpy as np
 
 from cormorant_np.backend import device_of, get_array_module, to_device
-from cormorant_np.so3_vector import block, num_l
+from cormorant_np.so3_vector import block, num_l, read_only
 
 
 def solid_sh(vectors, l_max):
@@ -161,8 +161,7 @@ def real_from_complex(l):
     for m in range(1, l + 1):
         u[l + m, [l + m, l - m]] = np.array([(-1) ** m, 1]) / sqrt(2)
         u[l - m, [l + m, l - m]] = 1j * np.array([(-1) ** m, -1]) / sqrt(2)
-    u.setflags(write=False)
-    return u
+    return read_only(u)
 
 
 @cache

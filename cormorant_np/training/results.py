@@ -41,8 +41,8 @@ def load_run(run_dir, **changes):
     """
     run_dir = find_run(run_dir)
     run, changes = run_directory.read_config(run_dir), {k: v for k, v in changes.items() if v is not None}
+    changes["device"] = choose_device(changes.get("device", run.settings.device))
     settings = dataclasses.replace(run.settings, **changes)
-    settings = dataclasses.replace(settings, device=choose_device(settings.device))
     check_device(settings.device)
     params = run_directory.read_best(run_dir, run, settings.device)
     problem = prepare(settings, run_directory.read_run(run_dir))
