@@ -64,7 +64,7 @@ def edge_network_backward(d_new_edges, cache, by_params=True):
     of_g, of_d_eta = d_mixed[: len(g)], d_mixed.reshape(len(weights_d_eta), -1)  # (ℓ, C, B P), ((L_sh+1) C, B P)
 
     d_edges = xp.zeros_like(edges)
-    d_edges[: len(g)] = (weights_g.conj().swapaxes(1, 2) @ of_g).reshape(d_edges[: len(g)].shape)
+    xp.matmul(weights_g.conj().swapaxes(1, 2), of_g, out=d_edges[: len(g)].reshape(g.shape))
     d_x = (weights_d_eta.conj().T @ of_d_eta).reshape(len(d_eta), *pairs_shape)  # ((L+1) C + K, B, P)
     num_dots = num_l(duals) * len(mask)
     d_features, d_radial = dot_products_backward(d_x[:num_dots], duals), d_x[num_dots:]

@@ -10,7 +10,6 @@ from functools import cache
 import numpy as np
 
 from cormorant_np.backend import device_of, get_array_module, to_device
-from cormorant_np.network.real_form import join
 from cormorant_np.so3_vector import read_only
 
 
@@ -30,10 +29,19 @@ def part_indices(n, device):
     return to_device(read_only(2 * numbers[:, None] + np.arange(2)[:, None]), device)
 
 
+@cache
+def part_places(n, device):
+    """Where the 2P real numbers of pairs stand in (N_i, 2, N_j), as (j, i) and as (i, j), two of (2P,)."""
+    first, second, _ = pair_indices(n, "cpu")
+    places = np.arange(2 * n * n).reshape(n, 2, n)
+    both = places[second, :, first], places[first, :, second]  # (P, 2)
+    return tuple(to_device(read_only(of_one.ravel()), device) for of_one in both)
+
+
 def gather(x):
     """(..., N_j, N_i) → (..., P): the entries with j ≤ i."""
     first, second, _ = pair_indices(x.shape[-1], device_of(x))
-    return x[..., first, second]
+    return _entries(x, first, second)
 
 
 def gather_backward(d_pairs):
@@ -50,7 +58,7 @@ def spread(x):
 def spread_backward(d):
     """(..., N_j, N_i) → (..., P): the sum over both orders, of which an atom and itself have one."""
     first, second, _ = pair_indices(d.shape[-1], device_of(d))
-    return d[..., first, second] + d[..., second, first] * (first != second)
+    return _entries(d, first, second) + _entries(d, second, first) * (first != second)
 
 
 def spread_parts(z):
@@ -60,7 +68,15 @@ def spread_parts(z):
 
 def spread_parts_backward(d):
     """(..., N_i, 2, N_j) real → (..., P) complex."""
-    return spread_backward(join(d, d.ndim - 2))
+    xp, (upper, lower) = get_array_module(d), part_places(d.shape[-1], device_of(d))
+    d_flat = d.reshape(*d.shape[:-3], -1)  # (..., 2N²)
+    d_parts = xp.take(d_flat, upper, axis=-1) + xp.take(d_flat, lower, axis=-1) * (upper != lower)  # (..., 2P)
+    return d_parts.view(np.result_type(d.dtype, np.complex64))
+
+
+def _entries(x, rows, columns):
+    """x[..., rows, columns]; taken by one number each, they come out in C's order, and faster."""
+    return get_array_module(x).take(x.reshape(*x.shape[:-2], -1), rows * x.shape[-1] + columns, axis=-1)
 
 
 def _num_atoms(x):

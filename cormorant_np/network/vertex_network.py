@@ -142,7 +142,7 @@ def aggregate_forward(edges, harmonics, features, out):
     senders = senders.reshape(*senders.shape[:2], 2 * len(features), -1)  # (C, B, 2Q, 2N_j)
     sums = senders @ pairs.swapaxes(2, 3)  # (C, B, 2Q, (L_sh+1)² N_i)
     copy_rows(out, _by_component(sums, out))
-    return g, harmonics, senders
+    return g, harmonics, pairs, senders
 
 
 def aggregate_backward(d_out, cache, by_positions=True):
@@ -160,13 +160,13 @@ def aggregate_backward(d_out, cache, by_positions=True):
     -------
     (L_sh+1, C, B, P) complex, one with the harmonics' shape, (Q, C, B, N) complex
     """
-    g, harmonics, senders = cache
+    g, harmonics, pairs, senders = cache
     xp, num_atoms = get_array_module(senders), d_out.shape[-1]
     d_sums = xp.empty((*senders.shape[:3], len(d_out) * num_atoms), dtype=d_out.dtype)  # (C, B, 2Q, (L_sh+1)² N_i)
     copy_rows(_by_component(d_sums, d_out), d_out)
     d_pairs = (d_sums.swapaxes(2, 3) @ senders).reshape(*d_sums.shape[:2], len(d_out), *g.shape[3:])
     d_g, d_harmonics = edge_to_vertex_backward(d_pairs, g, harmonics, by_positions)
-    d_senders = d_sums @ _as_matrices(edge_to_vertex_forward(g, harmonics))  # (C, B, 2Q, 2N_j)
+    d_senders = d_sums @ pairs  # (C, B, 2Q, 2N_j)
     d_senders = d_senders.reshape(*g.shape[1:3], -1, 2, 2, num_atoms)  # (C, B, Q, 2, 2, N_j)
     d_features = real_matrix_backward(d_senders.transpose(2, 3, 0, 1, 4, 5), 0)  # (Q, C, B, N_j)
     return spread_parts_backward(d_g), d_harmonics, d_features
