@@ -126,12 +126,6 @@ def pair_functions(config, rng):
     return by_params(forward, backward, params, batch.positions)
 
 
-@check_of("network.pairs.gather_backward")
-def gather(config, rng):
-    j, i = np.triu_indices(N)
-    return *without_cache(lambda x: x[..., j, i], pairs.gather_backward), [random_complex(rng, 3, B, N, N)]
-
-
 @check_of("network.pairs.spread_parts_backward")
 def spread_parts(config, rng):
     functions = without_cache(pairs.spread_parts, pairs.spread_parts_backward)

@@ -10,7 +10,14 @@ from typing import NamedTuple
 import numpy as np
 
 from cormorant_np.backend import device_of, get_array_module, to_device
-from cormorant_np.network.pairs import gather_backward, pair_indices, part_indices, spread, spread_backward
+from cormorant_np.network.pairs import (
+    entry_places,
+    pair_indices,
+    part_indices,
+    part_places,
+    spread,
+    spread_backward,
+)
 from cormorant_np.network.radial import mask_backward, mask_forward, radial_backward, radial_forward
 from cormorant_np.so3_vector import num_l, parity
 from cormorant_np.spherical_harmonics import (
@@ -71,7 +78,8 @@ def geometry_forward(charges, positions, config):
 def geometry_backward(d_distances, d_harmonics, cache):
     """Gradient by the positions, (B, N, 3) real, from (B, P) real and ((L_sh+1)², B, P) complex.
 
-    r_ij = r_i - r_j sends the gradient of every pair to i, and its negative to j.
+    Since r_ij = r_i - r_j = -r_ji, the gradient by r_i is the sum of those by r_ij over j. Pairs have those of j ≤ i;
+    the other order has the negative, the sign of ℓ = 1.
     """
     geometry, unit, lengths, config = cache
     d_argument = solid_sh_backward(d_harmonics, geometry.harmonics)
@@ -79,8 +87,9 @@ def geometry_backward(d_distances, d_harmonics, cache):
         d_vectors = d_argument + unit * d_distances[..., None]
     else:
         d_vectors = normalise_backward(d_argument, d_distances, unit, lengths)
-    d_vectors = gather_backward((d_vectors * geometry.distinct[..., None]).swapaxes(1, 2))  # (B, 3, N_j, N_i)
-    return (d_vectors.sum(axis=2) - d_vectors.sum(axis=3)).swapaxes(1, 2)
+    d_vectors = spread((d_vectors * geometry.distinct[..., None]).swapaxes(1, 2))  # (B, 3, N_i, N_j)
+    d_vectors *= _order_signs(1, d_vectors.shape[-1], d_vectors.dtype, device_of(d_vectors))[1]
+    return d_vectors.sum(axis=3).swapaxes(1, 2)
 
 
 def real_harmonics_forward(harmonics):
@@ -119,9 +128,10 @@ def _order_signs(l_max, num_atoms, dtype, device):
 
 def make_tables(num_atoms, config, dtype, device):
     """Put the tables for molecules of so many atoms on the device, so that no later step has to upload them."""
-    pair_indices(num_atoms, device)
-    part_indices(num_atoms, device)
-    _order_signs(max(config.l_max_sh), num_atoms, np.dtype(dtype), device)
+    for make in (pair_indices, part_indices, entry_places, part_places):
+        make(num_atoms, device)
+    for l_max in (1, max(config.l_max_sh)):
+        _order_signs(l_max, num_atoms, np.dtype(dtype), device)
 
 
 def _signs_for(y):

@@ -22,13 +22,13 @@ def invariants_forward(features, config):
     x : ((2 + 2 (L+1)) C, B, N) real; in the order Re ξ_0, Im ξ_0, then for every ℓ ξ_1, ξ_2; channel fastest
     cache
     """
-    xp = get_array_module(features)
-    product = sum_over_m(features * dual(features))  # (L+1, C, B, N)
-    xi_1 = product.real + product.imag if config.imaginary_scalar_product else product.real
-    xi_2 = sum_over_m(features * features.conj()).real
-    by_l = xp.stack([xi_1, xi_2], axis=1).reshape(-1, *xi_1.shape[1:])  # (2 (L+1), C, B, N)
-    scalars = xp.concatenate([split(features[0], 0), by_l])
-    return scalars.reshape(-1, *scalars.shape[2:]), (features, config)
+    duals = dual(features)
+    product = sum_over_m(features * duals)  # (L+1, C, B, N)
+    scalars = get_array_module(features).empty((2 + 2 * len(product), *product.shape[1:]), dtype=product.real.dtype)
+    split(features[0], 0, out=scalars[:2])
+    scalars[2::2] = product.real + product.imag if config.imaginary_scalar_product else product.real
+    scalars[3::2] = sum_over_m(features * features.conj()).real
+    return scalars.reshape(-1, *scalars.shape[2:]), (features, duals, config)
 
 
 def invariants_backward(d_scalars, cache):
@@ -37,12 +37,12 @@ def invariants_backward(d_scalars, cache):
     Re ξ̃ + Im ξ̃ = Re((1 - i) ξ̃), so that dξ̃ = (1 + i) dξ_1. Both factors of ξ̃ give the same: dF = 2 conj(F̃) dξ̃ with
     the dual F̃. From |F|², dF = 2 F dξ_2.
     """
-    features, config = cache
+    features, duals, config = cache
     d_scalars = d_scalars.reshape(-1, *features.shape[1:])  # (2 + 2 (L+1), C, B, N)
     direction = 1 + 1j if config.imaginary_scalar_product else 1
     d_product, d_square = 2 * direction * d_scalars[2::2], (2 + 0j) * d_scalars[3::2]
     l = l_of_rows(features)
-    d_features = dual(features).conj()
+    d_features = duals.conj()
     d_features *= d_product[l]
     d_features += features * d_square[l]
     d_features[0] += join(d_scalars[:2], 0)

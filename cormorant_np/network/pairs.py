@@ -30,23 +30,26 @@ def part_indices(n, device):
 
 
 @cache
+def entry_places(n, device):
+    """Where pairs stand in (N_j, N_i), as (j, i) and as (i, j), two of (P,)."""
+    first, second, _ = pair_indices(n, "cpu")
+    places = np.arange(n * n).reshape(n, n)
+    return tuple(to_device(read_only(of_order), device) for of_order in (places[first, second], places[second, first]))
+
+
+@cache
 def part_places(n, device):
-    """Where the 2P real numbers of pairs stand in (N_i, 2, N_j), as (j, i) and as (i, j), two of (2P,)."""
+    """Where both parts of pairs stand in (N_i, 2, N_j), as (j, i) and as (i, j), two of (2P,)."""
     first, second, _ = pair_indices(n, "cpu")
     places = np.arange(2 * n * n).reshape(n, 2, n)
     both = places[second, :, first], places[first, :, second]  # (P, 2)
-    return tuple(to_device(read_only(of_one.ravel()), device) for of_one in both)
+    return tuple(to_device(read_only(of_order.ravel()), device) for of_order in both)
 
 
 def gather(x):
     """(..., N_j, N_i) → (..., P): the entries with j ≤ i."""
-    first, second, _ = pair_indices(x.shape[-1], device_of(x))
-    return _entries(x, first, second)
-
-
-def gather_backward(d_pairs):
-    """(..., P) → (..., N_j, N_i): the entries with j > i were not used."""
-    return spread(d_pairs) * get_array_module(d_pairs).tri(_num_atoms(d_pairs), dtype=d_pairs.real.dtype).T
+    places, _ = entry_places(x.shape[-1], device_of(x))
+    return get_array_module(x).take(x.reshape(*x.shape[:-2], -1), places, axis=-1)
 
 
 def spread(x):
@@ -57,8 +60,7 @@ def spread(x):
 
 def spread_backward(d):
     """(..., N_j, N_i) → (..., P): the sum over both orders, of which an atom and itself have one."""
-    first, second, _ = pair_indices(d.shape[-1], device_of(d))
-    return _entries(d, first, second) + _entries(d, second, first) * (first != second)
+    return _sum_of_orders(d.reshape(*d.shape[:-2], -1), entry_places(d.shape[-1], device_of(d)))
 
 
 def spread_parts(z):
@@ -68,15 +70,14 @@ def spread_parts(z):
 
 def spread_parts_backward(d):
     """(..., N_i, 2, N_j) real → (..., P) complex."""
-    xp, (upper, lower) = get_array_module(d), part_places(d.shape[-1], device_of(d))
-    d_flat = d.reshape(*d.shape[:-3], -1)  # (..., 2N²)
-    d_parts = xp.take(d_flat, upper, axis=-1) + xp.take(d_flat, lower, axis=-1) * (upper != lower)  # (..., 2P)
-    return d_parts.view(np.result_type(d.dtype, np.complex64))
+    parts = _sum_of_orders(d.reshape(*d.shape[:-3], -1), part_places(d.shape[-1], device_of(d)))  # (..., 2P)
+    return parts.view(np.result_type(d.dtype, np.complex64))
 
 
-def _entries(x, rows, columns):
-    """x[..., rows, columns]; taken by one number each, they come out in C's order, and faster."""
-    return get_array_module(x).take(x.reshape(*x.shape[:-2], -1), rows * x.shape[-1] + columns, axis=-1)
+def _sum_of_orders(d, places):
+    """What stands in the places of (j, i) and, if they are two, of (i, j); `take` is faster than indexing."""
+    xp, (of_ji, of_ij) = get_array_module(d), places
+    return xp.take(d, of_ji, axis=-1) + xp.take(d, of_ij, axis=-1) * (of_ji != of_ij)
 
 
 def _num_atoms(x):

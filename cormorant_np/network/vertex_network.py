@@ -137,9 +137,10 @@ def aggregate_forward(edges, harmonics, features, out):
     cache
     """
     g = spread_parts(edges)  # (L_sh+1, C, B, N_i, 2, N_j)
-    pairs = _as_matrices(edge_to_vertex_forward(g, harmonics))
     senders = real_matrix(features.transpose(1, 2, 0, 3), 2)  # (C, B, Q, 2, 2, N_j)
     senders = senders.reshape(*senders.shape[:2], 2 * len(features), -1)  # (C, B, 2Q, 2N_j)
+    pairs = edge_to_vertex_forward(g, harmonics)
+    pairs = pairs.reshape(*senders.shape[:2], -1, senders.shape[3])  # (C, B, (L_sh+1)² N_i, 2N_j)
     sums = senders @ pairs.swapaxes(2, 3)  # (C, B, 2Q, (L_sh+1)² N_i)
     copy_rows(out, _by_component(sums, out))
     return g, harmonics, pairs, senders
@@ -150,7 +151,7 @@ def aggregate_backward(d_out, cache, by_positions=True):
 
         dG = dAᵀ F    and    dF = dA G,
 
-    all matrices in real form, where † is the transpose. G is made anew: to keep it for all layers would not pay.
+    all matrices in real form, where † is the transpose.
 
     Parameters
     ----------
@@ -176,11 +177,6 @@ def _by_component(sums, products):
     """(C, B, 2Q, P N) with the axes of the products, (P, Q, 2, C, B, N)."""
     num_p, num_q, *_, num_atoms = products.shape
     return sums.reshape(*sums.shape[:2], num_q, 2, num_p, num_atoms).transpose(4, 2, 3, 0, 1, 5)
-
-
-def _as_matrices(pairs):
-    """(C, B, (L_sh+1)², N_i, 2, N_j) as (C, B, (L_sh+1)² N_i, 2N_j)."""
-    return pairs.reshape(*pairs.shape[:2], -1, 2 * pairs.shape[-1])
 
 
 def square_forward(features):
