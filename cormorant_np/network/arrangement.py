@@ -100,17 +100,17 @@ def _edge_matrices_backward(d_of_g, d_of_d_eta, config, s):
 def _vertex_matrices(weights, folds):
     """`fold` adds up the weights of those paths that are equal up to a sign, see `coupling.different_paths`."""
     xp = get_array_module(weights[0])
-    by_path = [w.reshape(len(w), fold.shape[1], -1) for w, fold in zip(weights, folds, strict=True)]  # (C, K_ℓ, C)
-    folded = xp.concatenate([fold @ w for fold, w in zip(folds, by_path, strict=True)], axis=1)  # (C, Σ K'_ℓ, C)
-    return real_matrix(folded, 0)
+    parts = [w.view(w.real.dtype).reshape(len(w), fold.shape[1], -1) for w, fold in zip(weights, folds, strict=True)]
+    folded = xp.concatenate([fold @ w for fold, w in zip(folds, parts, strict=True)], axis=1)  # (C, Σ K'_ℓ, 2C)
+    return real_matrix(folded.view(weights[0].dtype), 0)
 
 
 def _vertex_matrices_backward(d_matrices, folds):
     """For every ℓ, (C, K_ℓ C): the transpose of the fold."""
     d_folded = real_matrix_backward(d_matrices, 0)  # (C, Σ K'_ℓ, C)
-    d_weights, start = [], 0
+    d_parts, d_weights, start = d_folded.view(d_matrices.dtype), [], 0
     for fold in folds:
-        d = fold.T @ d_folded[:, start : start + len(fold)]  # (C, K_ℓ, C)
-        d_weights.append(d.reshape(len(d), -1))
+        d = fold.T @ d_parts[:, start : start + len(fold)]  # (C, K_ℓ, 2C)
+        d_weights.append(d.reshape(len(d), -1).view(d_folded.dtype))
         start += len(fold)
     return d_weights

@@ -284,7 +284,10 @@ def in_pairs(results, combine):
 
 
 def shares(batch, number):
-    """Slices of a batch, one for each of at most `number` workers, as equal as can be."""
+    """Slices of a batch, one for each of at most `number` workers, as equal as can be.
+
+    The first is among the largest: the calling process gets it, which waits for nothing to come through a pipe.
+    """
     return _slices(len(batch.charges), min(number, len(batch.charges)))
 
 
@@ -296,7 +299,7 @@ def chunks(batch):
 
 
 def _slices(length, number):
-    edges = np.linspace(0, length, number + 1).round().astype(int).tolist()
+    edges = [-(-length * k // number) for k in range(number + 1)]
     return [slice(start, stop) for start, stop in pairwise(edges)]
 
 
