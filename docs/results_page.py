@@ -35,7 +35,10 @@ PAPER_QM9 = {"U0": "0.022 eV", "mu": "0.038 D", "gap": "0.061 eV"}
 
 SPEED_MINUTES = (1, 3, 10)
 
-WEIGHED = ("ethanol-20", "ethanol-20-forces-10", "ethanol-20-forces-100", "aspirin-80", "aspirin-forces-10")
+WEIGHED = (
+    *("ethanol-20", "ethanol-20-forces-10", "ethanol-20-forces-100"),
+    *("aspirin-80", "aspirin-forces-10", "aspirin-forces-100"),
+)
 """Runs that differ in the weight of the forces."""
 
 UNITS = {"": "kcal/mol", "force_": "kcal/mol/Å"}
@@ -86,6 +89,8 @@ def rmd17_table(done):
             published = [f"{x / 43.364:.3f} ({x})" for x in MACE[title.split(",")[0]]]
             weight = force_weight(name + ending)
             learned = {0: "energies alone", 1: "with forces"}.get(weight, f"with forces, w = {weight:g}")
+            if width := option_of(name + ending, "--num-channels"):
+                learned += f", {width} channels"
             run = [record["batch_size"], result["epochs"], minutes(record)]
             rows.append([title, learned, *run, *errors(result), *published])
     return table(header, rows)
@@ -93,8 +98,13 @@ def rmd17_table(done):
 
 def force_weight(name):
     """w of an experiment's loss."""
-    found = re.findall(r"--force-weight (\S+)", EXPERIMENTS[name].options)
-    return float(found[0]) if found else 1.0
+    return float(option_of(name, "--force-weight") or 1)
+
+
+def option_of(name, option):
+    """What an experiment gives as this option, or None."""
+    found = re.findall(rf"{option} (\S+)", EXPERIMENTS[name].options)
+    return found[0] if found else None
 
 
 def weights_table(done):
