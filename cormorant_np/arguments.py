@@ -4,6 +4,7 @@ import argparse
 import math
 import re
 from functools import partial
+from types import MappingProxyType
 
 from cormorant_np.errors import UserError
 
@@ -47,3 +48,7 @@ def path(text):
     if not text.strip() or "\0" in text:
         raise argparse.ArgumentTypeError(f"must be the name of a file or folder, not {text!r}")
     return text
+
+
+RUN_DIR = MappingProxyType({"type": path, "required": True, "help": "a run of train, or a model's name: ethanol"})
+"""How commands that use a trained network ask for it, as --run-dir."""

@@ -14,6 +14,9 @@ import scipy.sparse
 from cormorant_np.errors import UserError
 
 INSTALL = "pip install 'cupy-cuda12x[ctk]' (CUDA 12) or pip install 'cupy-cuda13x[ctk]' (CUDA 13)"
+DEVICES = ("cpu", "gpu", "auto")
+"""What the user may ask for; "auto" is the GPU if it works, else the CPU."""
+
 HOST_TYPES = (np.ndarray, np.generic, int, float)
 
 
@@ -92,7 +95,7 @@ def choose_device(device):
 
     None, for which another one will be taken, stays None.
     """
-    if device not in ("cpu", "gpu", "auto", None):
+    if device not in (*DEVICES, None):
         raise UserError(f"The device must be cpu, gpu or auto, not {device}.")
     if device != "auto":
         return device

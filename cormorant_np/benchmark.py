@@ -25,7 +25,15 @@ from tqdm import tqdm
 
 from cormorant_np import data
 from cormorant_np.arguments import Parser, path, whole_number
-from cormorant_np.backend import array_counts, check_device, choose_device, get_array_module, synchronise, to_device
+from cormorant_np.backend import (
+    DEVICES,
+    array_counts,
+    check_device,
+    choose_device,
+    get_array_module,
+    synchronise,
+    to_device,
+)
 from cormorant_np.config import LIMITS, Config
 from cormorant_np.errors import UserError, run_command
 from cormorant_np.network.parameters import flatten, init_params, layout, unflatten
@@ -336,7 +344,7 @@ def main(arguments=None):
     parser.add_argument("--num-channels", "--channels", type=whole_number(*LIMITS["num_channels"]), default=16)
     parser.add_argument("--l-max", type=whole_number(*LIMITS["l_max"]), default=3)
     parser.add_argument("--dtype", choices=["float32", "float64"], default="float32")
-    parser.add_argument("--device", choices=["cpu", "gpu", "auto"], default="cpu")
+    parser.add_argument("--device", choices=DEVICES, default="cpu")
     parser.add_argument("--threads", type=threads, default=default_threads(2))
     parser.add_argument("--repeats", type=whole_number(1, 1_000_000), default=20)
     parser.add_argument("--json", action="store_true", help="print one JSON object")

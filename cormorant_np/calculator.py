@@ -11,11 +11,12 @@
 import numpy as np
 
 from cormorant_np import data
-from cormorant_np.backend import choose_device, to_host
+from cormorant_np.backend import to_host
 from cormorant_np.data.units import energy_factor
 from cormorant_np.errors import UserError
-from cormorant_np.model import arrange_forward, energy_and_forces
-from cormorant_np.training.parallel import keep_freed_memory, one_blas_thread
+from cormorant_np.model import energy_and_forces
+from cormorant_np.network.arrangement import arrange_forward
+from cormorant_np.training.parallel import in_worker
 from cormorant_np.training.prediction import check_elements, load_network, total_energies
 
 try:
@@ -46,13 +47,11 @@ class Cormorant(Calculator):
 
     def __init__(self, run_dir, device="cpu", *, atoms=None, label=None, directory="."):
         super().__init__(atoms=atoms, label=label, directory=directory)
-        self.device = choose_device(device)
-        self.network = load_network(run_dir, self.device)
+        self.network = load_network(run_dir, device)
         if not self.network.is_potential_energy:
             raise UserError(f"The run in {run_dir} predicts {self.network.target}, which is no energy with forces.")
         self._weights = arrange_forward(self.network.params, self.network.config)
         self._to_ev = energy_factor(self.network.unit, "eV")
-        keep_freed_memory()
 
     def calculate(self, atoms=None, properties=("energy",), system_changes=all_changes):
         super().calculate(atoms, properties, system_changes)
@@ -64,8 +63,8 @@ class Cormorant(Calculator):
         if self.atoms.pbc.any():
             raise UserError("The network knows molecules, not crystals: set atoms.pbc = False.")
         host = data.make_batch(charges[None], self.atoms.positions[None], network.config, network.dtype)
-        batch = data.batch.to_device(host, self.device)
-        with one_blas_thread, np.errstate(over="ignore", invalid="ignore", under="ignore"):
+        batch = data.batch.to_device(host, network.device)
+        with in_worker():
             energy, forces = energy_and_forces(network.params, batch, network.config, self._weights)
         forces = to_host(forces)[0].astype(np.float64) * network.scale * self._to_ev
         energy = total_energies(network, to_host(energy), charges[None])[0] * self._to_ev

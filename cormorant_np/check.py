@@ -14,8 +14,8 @@ import numpy as np
 
 from cormorant_np import data
 from cormorant_np.arguments import Parser, path, whole_number
-from cormorant_np.backend import check_device, choose_device
-from cormorant_np.config import CONVENTIONS, LIMITS, Config
+from cormorant_np.backend import DEVICES, check_device, choose_device
+from cormorant_np.config import CONVENTIONS, LIMITS, PRESETS
 from cormorant_np.data.elements import species_of
 from cormorant_np.errors import UserError, run_command
 from cormorant_np.exactness import report
@@ -28,7 +28,6 @@ from cormorant_np.training.prediction import find_run
 from cormorant_np.training.problem import check_size, load_data
 from cormorant_np.training.settings import by_layer, option_of
 
-PRESETS = {"md17": Config.md17, "qm9": Config.qm9}
 SIZES = {"num_channels": (16, "n_c"), "num_layers": (4, "S"), "l_max": (3, "L of every layer")}
 OF_A_NETWORK = ("preset", "convention", "gain", *SIZES)
 """Options that are fixed in a run."""
@@ -51,7 +50,7 @@ def build_parser():
         add(option_of(name), type=parse, help=f"{what}; default {default}")
     add("--run-dir", type=path, help="check the best model of this run")
     add("--molecules", type=path, help=f"a file of molecules; its first {NUM_MOLECULES} molecules are used")
-    add("--device", choices=["cpu", "gpu", "auto"], default="cpu", help="where the network runs; default cpu")
+    add("--device", choices=DEVICES, default="cpu", help="where the network runs; default cpu")
     add("--seed", type=seed, default=0, help="of weights, directions and rotations; default 0")
     add("--json", action="store_true", help="print one JSON object")
     add("--out", type=path, help="a directory for covariance_errors.png and activation_means.png")

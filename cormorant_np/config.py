@@ -212,6 +212,10 @@ class Config:
         return self.l_max[s - 1] if s > 0 else 0
 
 
+PRESETS = {"md17": Config.md17, "qm9": Config.qm9}
+"""The paper's networks."""
+
+
 def check_whole_numbers(name, value, limits):
     """A `UserError` that names a field, unless its value, or each in its tuple, is a whole number within the limits."""
     least, most = limits

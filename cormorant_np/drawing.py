@@ -1,6 +1,6 @@
 """What the notebooks' pictures share: colours, molecules in three dimensions, spherical functions.
 
-Importing it sets Matplotlib's style; nothing else in the package imports it.
+Importing it, or `moving`, sets Matplotlib's style; nothing else in the package imports it.
 """
 
 import unicodedata

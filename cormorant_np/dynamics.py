@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from cormorant_np.arguments import Parser, path, positive_number, whole_number
+from cormorant_np.arguments import RUN_DIR, Parser, path, positive_number, whole_number
+from cormorant_np.backend import DEVICES
 from cormorant_np.data import read_molecules
 from cormorant_np.errors import UserError, run_command
 from cormorant_np.files import check_new
@@ -159,7 +160,7 @@ def build_parser():
     )
     add = parser.add_argument
     add("molecule", type=path, help="a file, in Å; its first molecule is used, with new velocities")
-    add("--run-dir", type=path, required=True, help="a run of train, or a model's name: ethanol")
+    add("--run-dir", **RUN_DIR)
     add("--steps", type=whole_number(1), default=2000, help="default 2000")
     add("--timestep", type=positive_number, default=0.5, help="in fs; default 0.5")
     add("--temperature", type=positive_number, default=300, help="in K; default 300")
@@ -167,7 +168,7 @@ def build_parser():
     add("--interval", type=whole_number(1), help="steps from frame to frame; default 10, or --steps if these are fewer")
     add("--out", type=path, help="the trajectory; default NAME-dynamics.traj in the working directory")
     add("--seed", type=seed, default=0, help="of the velocities and the thermostat; default 0")
-    add("--device", choices=["cpu", "gpu", "auto"], default="cpu")
+    add("--device", choices=DEVICES, default="cpu")
     return parser
 
 

@@ -154,10 +154,15 @@ def while_loading():
         sys.excepthook = _cannot_load
 
 
+def reason_of(error):
+    """What an error says, on one line and not too long; its kind where it says nothing."""
+    return " ".join(str(error).split())[:200] or type(error).__name__
+
+
 def _cannot_load(kind, error, trace):
     if not issubclass(kind, ImportError | MemoryError | OSError):
         sys.__excepthook__(kind, error, trace)
         return
-    reason = " ".join(str(error).split())[:200] or kind.__name__
+    reason = reason_of(error)
     _end(f"error: The program cannot be loaded ({reason}): see that requirements.txt is installed and memory is free.")
     os._exit(2)

@@ -116,9 +116,8 @@ def activation_means(params, batch, config):
     -------
     (S,) float64
     """
-    num_atoms = float((batch.charges > 0).sum())
-    per_atom = num_atoms * config.num_channels
-    return np.array([float(abs(f).sum()) / (per_atom * len(f)) for f in features(params, batch, config)])
+    num_columns = float((batch.charges > 0).sum()) * config.num_channels
+    return np.array([float(abs(f).sum()) / (num_columns * len(f)) for f in features(params, batch, config)])
 
 
 def gradient_errors(params, batch, config, rng, device="cpu"):

@@ -37,7 +37,7 @@ def forward(params, charges, positions, config):
     F, input_cache = input_forward(params, charges, distances, config)
     g, all_F, scalars, layer_caches = [], [], [], []
     for s in range(config.num_layers):
-        g, F, layer_cache = layer_forward(under(f"layers.{s}.", params), g, F, distances, harmonics, s, config)
+        g, F, layer_cache = layer_forward(under(f"layers.{s}.", params), g, F, distances, harmonics, config)
         x, invariants_cache = invariants_forward(F, config)
         all_F, scalars = [*all_F, F], [*scalars, x]
         layer_caches.append((layer_cache, invariants_cache))
@@ -175,7 +175,7 @@ def message_weights_backward(d_weights, cache):
 # 1.4 Covariant SO(3)-vector layers
 
 
-def layer_forward(params, g, F, distances, harmonics, s, config):
+def layer_forward(params, g, F, distances, harmonics, config):
     """CGLayer(g^s, F^s, r) → g^(s+1), F^(s+1) (1.4.1): EdgeNetwork, Edge2Vertex, VertexNetwork."""
     eta, eta_cache = radial_forward(params["radial.kappa"], params["radial.phi"], distances, config)
     mask, mask_cache = mask_forward(params["edge.cutoff"], params["edge.width"], distances, config)
@@ -279,7 +279,10 @@ def radial_backward(d_eta, cache):
 
 
 def mask_forward(cutoff, width, distances, config):
-    """μ_c,ij = σ(-(r_ij - r_c) / w_c) for j ∈ N(i) (last item under S2); |r_c| and |w_c| ≥ 0.001 if `clamp_cutoffs`."""
+    """μ_c,ij = σ(-(r_ij - r_c) / w_c) for j ∈ N(i) (last item under S2).
+
+    |r_c| and max(|w_c|, 0.001) stand for r_c and w_c if `clamp_cutoffs`.
+    """
     r_c, w = (abs(cutoff), np.maximum(abs(width), MIN_WIDTH)) if config.clamp_cutoffs else (cutoff, width)
     x = (r_c[:, None, None] - distances) / w[:, None, None]
     neighbours = (distances > 0) | config.self_pairs

@@ -9,8 +9,8 @@ import sys
 from pathlib import Path
 
 from cormorant_np import data
-from cormorant_np.arguments import Parser, path
-from cormorant_np.backend import choose_device
+from cormorant_np.arguments import RUN_DIR, Parser, path
+from cormorant_np.backend import DEVICES
 from cormorant_np.data.units import energy_factor
 from cormorant_np.data.writing import WRITERS
 from cormorant_np.errors import UserError, run_command
@@ -27,10 +27,10 @@ def main(arguments=None):
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("molecules", type=path, help="a file with any number of molecules, in Å, see docs/data.md")
-    parser.add_argument("--run-dir", type=path, required=True, help="a run of train, or a model's name: ethanol")
+    parser.add_argument("--run-dir", **RUN_DIR)
     parser.add_argument("--forces", action="store_true", help="predict forces too")
     parser.add_argument("--out", type=path, help=f"the file to write, {', '.join(WRITERS)}; default: print .xyz")
-    parser.add_argument("--device", choices=["cpu", "gpu", "auto"], default="cpu")
+    parser.add_argument("--device", choices=DEVICES, default="cpu")
     parser.add_argument("--threads", type=threads, default=default_threads(2))
     options = parser.parse_args(arguments)
     suffix = Path(options.out).suffix.lower() if options.out else ".xyz"
@@ -38,13 +38,13 @@ def main(arguments=None):
         raise UserError(f"--out {options.out} must end in one of {', '.join(WRITERS)}.")
     if options.out:
         check_output(options.out, options.molecules)
-    frames, device = data.read_molecules(options.molecules), choose_device(options.device)
-    network = load_network(options.run_dir, device)
+    frames = data.read_molecules(options.molecules)
+    network = load_network(options.run_dir, options.device)
     to_ev = energy_factor(network.unit, "eV") if network.is_potential_energy else 1.0
     if not network.is_potential_energy:
         print(f"The run predicts {network.target}, which is written as it is, in {network.unit}.", file=sys.stderr)
     molecules = [(frame.charges, frame.positions) for frame in frames]
-    energies, forces = predict_with(network, molecules, options.forces, device, options.threads)
+    energies, forces = predict_with(network, molecules, options.forces, options.threads)
     energies = [to_ev * energy for energy in energies]
     forces = [None if force is None else to_ev * force for force in forces]
     text = io.StringIO()

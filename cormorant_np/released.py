@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from cormorant_np.config import Config
+from cormorant_np.config import PRESETS
 from cormorant_np.errors import UserError
 from cormorant_np.network.parameters import layout
 
@@ -127,12 +127,11 @@ def released_config(hyperparameters, state):
         raise UserError(f"The hyperparameters must be a dict or a JSON object, not {str(hyperparameters)[:40]}.")
     if hyperparameters.get("charge_power", 2) != 2 or hyperparameters.get("cutoff", "learn soft") != "learn soft":
         raise UserError("Only networks of the released code with charge_power 2 and cutoff 'learn soft' can be read.")
-    presets = {"md17": Config.md17, "qm9": Config.qm9}
     kind = hyperparameters.get("kind", "md17")
-    if kind not in presets:
-        raise UserError(f"The kind of the released network must be one of {list(presets)}, not {kind!r}.")
+    if kind not in PRESETS:
+        raise UserError(f"The kind of the released network must be one of {list(PRESETS)}, not {kind!r}.")
     try:
-        return presets[kind](
+        return PRESETS[kind](
             species=hyperparameters["species"],
             charge_scale=hyperparameters["charge_scale"],
             num_channels=hyperparameters["num_channels"],

@@ -15,11 +15,11 @@ from cormorant_np.data import describe_targets
 from cormorant_np.errors import Stopped, UserError, run_command
 from cormorant_np.files import folder_for_one
 from cormorant_np.training.loop import train
-from cormorant_np.training.options import add_options, read_config
+from cormorant_np.training.options import add_options, read_settings_file
 from cormorant_np.training.parallel import default_threads, on_ranks
 from cormorant_np.training.reporting import with_mev
 from cormorant_np.training.results import summarise
-from cormorant_np.training.run_directory import read_run, read_settings
+from cormorant_np.training.run_directory import read_config
 from cormorant_np.training.settings import (
     FORCES,
     PATHS,
@@ -66,7 +66,8 @@ def resumed_settings(run_dir, given):
     UserError
         If another option is given that differs from the run's.
     """
-    settings, config = read_settings(run_dir), read_run(run_dir)["config"]
+    run = read_config(run_dir)
+    settings, config = run.settings, run.config
     if settings.lr_final == settings.lr:
         settings = dataclasses.replace(settings, lr_final=None)
     stored = effective(settings, config)
@@ -132,7 +133,7 @@ def with_config(given, resume):
         If --protocol would change nothing, since the file has all that it decides.
     """
     name = given.pop("config")
-    of_file = read_config(name)
+    of_file = read_settings_file(name)
     decided = {*FORCES, *FORCES["network"], "gain"} - {"network"}
     if "protocol" in given and not resume and decided <= of_file.keys():
         raise UserError(f"{name} has all that --protocol decides: leave one of them out.")

@@ -130,7 +130,7 @@ figure, axes = plt.subplots(2, 3, figsize=(9, 5.6))
 names = [ELEMENTS[int(z)][0] for z in charges]
 for s in range(2):
     of_layer = plain.under(f"layers.{s}.", params)
-    edges, activations, _ = plain.layer_forward(of_layer, edges, activations, distances, harmonics, s, config)
+    edges, activations, _ = plain.layer_forward(of_layer, edges, activations, distances, harmonics, config)
     for l in range(3):
         ax = axes[s, l]
         picture = ax.imshow(abs(edges[l][0]))

@@ -13,7 +13,7 @@ from scipy.special import sph_harm_y
 from cormorant_np import exactness
 from cormorant_np.clebsch_gordan import table
 from cormorant_np.config import Config
-from cormorant_np.data import make_batch
+from cormorant_np.data import make_batch, pad
 from cormorant_np.model import init_params
 from cormorant_np.network.pairs import spread
 from cormorant_np.training import loop, run_directory
@@ -116,12 +116,7 @@ FORMALDEHYDE = ([8, 6, 1, 1], [[0.02, 0.05, 0.68], [0.00, 0.00, -0.53], [0.03, 0
 
 def batch_of(molecules, config, dtype=np.float64):
     """A batch of molecules (charges, positions) of different sizes, padded to the largest."""
-    num_atoms = max(len(charges) for charges, _ in molecules)
-    charges = np.zeros((len(molecules), num_atoms), dtype=int)
-    positions = np.zeros((len(molecules), num_atoms, 3))
-    for row, (z, r) in enumerate(molecules):
-        charges[row, : len(z)], positions[row, : len(z)] = z, r
-    return make_batch(charges, positions, config, dtype)
+    return make_batch(*pad(molecules), config, dtype)
 
 
 def by_l(features, b=0, num_atoms=None):
@@ -171,13 +166,6 @@ def cg_product(a, b, l1, l2, l):
 
 def couples(l1, l2, l):
     return abs(l1 - l2) <= l <= l1 + l2
-
-
-def spin(l):
-    """J_x, J_y, J_z in the basis m = -ℓ..ℓ, from J_± |ℓ m⟩ = sqrt(ℓ(ℓ+1) - m(m±1)) |ℓ m±1⟩."""
-    m = np.arange(-l, l)
-    raising = np.diag(np.sqrt(l * (l + 1) - m * (m + 1)), -1)
-    return (raising + raising.T) / 2, (raising - raising.T) / 2j, np.diag(np.arange(-l, l + 1))
 
 
 def assert_same_bits(run_dir, other):

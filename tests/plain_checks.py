@@ -69,7 +69,7 @@ def message_weights(config, rng):
 @check_of("plain.layer_backward")
 def layer(config, rng):
     def forward(params, distances, g, F, harmonics):
-        return plain.layer_forward(params, g, F, distances, harmonics, 1, config)
+        return plain.layer_forward(params, g, F, distances, harmonics, config)
 
     def backward(d_new_g, d_new_F, cache):
         d_g, d_F, d_distances, d_harmonics, grads = plain.layer_backward(d_new_g, d_new_F, cache)

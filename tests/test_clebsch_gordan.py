@@ -3,12 +3,13 @@
 import numpy as np
 import pytest
 import sympy
-from conftest import assert_close, cg_product, couples, harmonics, random_complex, spin
+from conftest import assert_close, cg_product, couples, harmonics, random_complex
 
 from cormorant_np.clebsch_gordan import exact, table
 from cormorant_np.network.coupling import coupling
 from cormorant_np.network.real_form import join, real_matrix, split
 from cormorant_np.network.vertex_network import mix_forward
+from cormorant_np.rotation import angular_momentum
 from cormorant_np.spherical_harmonics import real_from_complex
 
 TRIPLES = [(l1, l2, l) for l1 in range(4) for l2 in range(4) for l in range(abs(l1 - l2), l1 + l2 + 1)]
@@ -23,7 +24,7 @@ def test_coefficients_carry_the_sum_of_two_angular_momenta_to_one(l1, l2, l):
     By Schur's lemma no other C has all three.
     """
     c = table(l1, l2, l).reshape(-1, 2 * l + 1)
-    for j1, j2, j in zip(spin(l1), spin(l2), spin(l), strict=True):
+    for j1, j2, j in zip(angular_momentum(l1), angular_momentum(l2), angular_momentum(l), strict=True):
         total = np.kron(j1, np.eye(2 * l2 + 1)) + np.kron(np.eye(2 * l1 + 1), j2)
         np.testing.assert_allclose(total @ c, c @ j, atol=1e-13)
     np.testing.assert_allclose(c.T @ c, np.eye(2 * l + 1), atol=1e-14)

@@ -12,7 +12,7 @@ from cormorant_np.config import Config
 from cormorant_np.data import Dataset
 from cormorant_np.errors import UserError
 from cormorant_np.train import build_parser
-from cormorant_np.training.options import add_options, documented, read_config
+from cormorant_np.training.options import add_options, documented, read_settings_file
 from cormorant_np.training.settings import NETWORK_OF_DATA, Settings, network, new_settings
 
 
@@ -77,7 +77,7 @@ def test_a_runs_config_json_is_a_settings_file(tmp_path):
     settings = new_settings(parse("--num-frequencies 2 --l-max 2 1 --lr 1e-4 --no-mirror"))
     path = tmp_path / "config.json"
     path.write_text(json.dumps({"settings": dataclasses.asdict(settings), "network": {}, "mean": 0}), encoding="utf-8")
-    again = new_settings(read_config(path))
+    again = new_settings(read_settings_file(path))
     assert network(again, ethanol().charges) == network(settings, ethanol().charges)
     assert (again.lr, again.mirror) == (1e-4, False)
 
@@ -85,7 +85,7 @@ def test_a_runs_config_json_is_a_settings_file(tmp_path):
 def test_a_settings_file_may_name_any_field(tmp_path):
     path = tmp_path / "own.json"
     path.write_text('{"epochs": 7, "num_hidden": 9, "l_max": [2, 1], "lr": 1}', encoding="utf-8")
-    settings = new_settings(read_config(path))
+    settings = new_settings(read_settings_file(path))
     assert (settings.epochs, settings.network["num_hidden"], tuple(settings.l_max), settings.lr) == (7, 9, (2, 1), 1)
 
 
@@ -105,13 +105,13 @@ def test_what_a_settings_file_gets_wrong_is_named(text, words, tmp_path):
     path = tmp_path / "own.json"
     path.write_text(text, encoding="utf-8")
     with pytest.raises(UserError) as error:
-        read_config(path)
+        read_settings_file(path)
     assert "own.json" in str(error.value) and all(word in str(error.value) for word in words)
 
 
 def test_a_missing_settings_file_is_named(tmp_path):
     with pytest.raises(UserError, match=r"nowhere\.json does not exist"):
-        read_config(tmp_path / "nowhere.json")
+        read_settings_file(tmp_path / "nowhere.json")
 
 
 def test_settings_from_python_are_those_of_json_and_absolute(tmp_path, monkeypatch):

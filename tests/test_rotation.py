@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-from conftest import spin
 from scipy.linalg import expm
 from scipy.spatial.transform import Rotation
 from sympy.physics.quantum.spin import Rotation as SymPyRotation
@@ -22,7 +21,7 @@ def euler(alpha, beta, gamma):
 
 @pytest.mark.parametrize("l", WEIGHTS)
 def test_wigner_d_is_the_exponential_of_angular_momenta(l):
-    _, j_y, j_z = spin(l)
+    _, j_y, j_z = angular_momentum(l)
     expected = expm(-1j * ALPHA * j_z) @ expm(-1j * BETA * j_y) @ expm(-1j * GAMMA * j_z)
     np.testing.assert_allclose(wigner_d(euler(ALPHA, BETA, GAMMA), l), expected, atol=1e-13)
 

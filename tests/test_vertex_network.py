@@ -82,7 +82,7 @@ def test_a_layer_is_what_the_equations_say(s, config, rng):
         n = len(charges)
         distances, harmonics, _ = plain.geometry_forward(np.array(positions), config)
         g, F = list(ordered(edges, b, n)), by_l(features, b, n)
-        g, F, _ = plain.layer_forward(plain.under(f"layers.{s}.", params), g, F, distances, harmonics, s, config)
+        g, F, _ = plain.layer_forward(plain.under(f"layers.{s}.", params), g, F, distances, harmonics, config)
         assert_close(ordered(new_edges, b, n), np.array(g))
         for actual, f in zip(by_l(new_features, b, n), F, strict=True):
             assert_close(actual, f)

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from cormorant_np.data.memory import check_memory, is_file, memory_limit
-from cormorant_np.errors import UserError
+from cormorant_np.errors import UserError, reason_of
 
 ENCRYPTED = 1  # bit of a zip member's flags
 MAX_HEADER_BYTES = 10_000
@@ -43,7 +43,7 @@ def read_arrays(path, names, max_memory=None):
     except UserError:
         raise
     except Exception as error:  # zipfile, zlib and NumPy have a dozen different ones for damaged files
-        raise UserError(f"{path} cannot be read ({_reason(error)}): make or download it again.") from error
+        raise UserError(f"{path} cannot be read ({reason_of(error)}): make or download it again.") from error
 
 
 def array_names(path):
@@ -85,10 +85,6 @@ def _working_bytes(path, archive, info):
 def _read_array(archive, info):
     with archive.open(info) as file:
         return np.lib.format.read_array(file, allow_pickle=False, max_header_size=MAX_HEADER_BYTES)
-
-
-def _reason(error):
-    return (" ".join(str(error).split()) or type(error).__name__)[:200]
 
 
 def read_text(path, arrays, name, default=None):

@@ -6,6 +6,7 @@ import numpy as np
 
 from cormorant_np import backend
 from cormorant_np.config import MIN_DISTANCE
+from cormorant_np.data.dataset import centred
 from cormorant_np.errors import UserError
 
 
@@ -56,8 +57,7 @@ def make_batch(charges, positions, config, dtype=np.float32, first=0):
         raise UserError("Some positions are not finite numbers: remove these molecules from the data.")
     positions = np.where(atoms, positions, 0)
     refuse_coincident(charges, positions, lambda molecule: f"molecule {first + molecule}")
-    centre = positions.sum(axis=1, keepdims=True) / np.maximum(atoms.sum(axis=1, keepdims=True), 1)
-    return Batch(charges.astype(np.int64), np.where(atoms, positions - centre, 0).astype(dtype))
+    return Batch(charges.astype(np.int64), centred(charges, positions).astype(dtype))
 
 
 def refuse_coincident(charges, positions, name_of):

@@ -42,7 +42,7 @@ def centred(charges, positions):
     """Positions (n, N, 3) with the mean over each molecule's own atoms at the origin, and zeros for padding."""
     atoms = (charges > 0)[..., None]  # (n, N, 1)
     positions = np.where(atoms, positions, 0)
-    centres = positions.sum(axis=1, keepdims=True) / atoms.sum(axis=1, keepdims=True)
+    centres = positions.sum(axis=1, keepdims=True) / np.maximum(atoms.sum(axis=1, keepdims=True), 1)
     return np.where(atoms, positions - centres, 0)
 
 

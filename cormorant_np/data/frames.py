@@ -8,7 +8,7 @@ from cormorant_np.data.elements import MAX_CHARGE
 from cormorant_np.data.memory import is_file
 from cormorant_np.data.reading import read_npz_molecules
 from cormorant_np.data.xyz import MAX_POSITION, Frame, read_xyz_frames
-from cormorant_np.errors import UserError
+from cormorant_np.errors import UserError, reason_of
 
 XYZ_SUFFIXES = {".xyz", ".extxyz", ".txt", ""}
 COMPRESSED_SUFFIXES = {".gz", ".bz2", ".xz"}
@@ -91,8 +91,7 @@ def _read_with_ase(path):
                 return [row.toatoms(add_additional_information=True) for row in database.select()]
         return list(ase.io.iread(name, index=":", do_not_split_by_at_sign=True))
     except Exception as error:  # each of ASE's many readers has exceptions of its own
-        reason = " ".join(str(error).split())[:200] or type(error).__name__
-        raise UserError(f"{path} cannot be read by ASE ({reason}): check the file and its format.") from error
+        raise UserError(f"{path} cannot be read by ASE ({reason_of(error)}): check the file and its format.") from error
 
 
 def _from_ase(atoms):

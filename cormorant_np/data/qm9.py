@@ -8,9 +8,10 @@ from typing import NamedTuple
 import numpy as np
 from tqdm import tqdm
 
-from cormorant_np.data.dataset import Dataset
+from cormorant_np.data.dataset import Dataset, centred
 from cormorant_np.data.downloads import data_directory
 from cormorant_np.data.qm9_sources import COLUMNS, read_molecules
+from cormorant_np.data.references import reference_energies
 from cormorant_np.errors import UserError
 from cormorant_np.files import written_whole
 
@@ -216,9 +217,7 @@ def _pad(table):
     charges[atoms] = table.charges
     positions = np.zeros((*atoms.shape, 3))
     positions[atoms] = table.positions
-    centres = positions.sum(axis=1) / table.num_atoms[:, None]
-    positions -= centres[:, None] * atoms[..., None]
-    return charges, positions
+    return charges, centred(charges, positions)
 
 
 def _values(table, charges, target):
@@ -234,6 +233,5 @@ def free_atoms(charges, target):
     charges : (n, N) integers, 0 is padding
     target : str, a key of `TARGETS`
     """
-    contribution = np.zeros(max(SPECIES) + 1)
-    contribution[list(SPECIES)] = TARGETS[target].references
-    return contribution[charges].sum(axis=1) * TARGETS[target].factor
+    factor, references = TARGETS[target].factor, dict(zip(SPECIES, TARGETS[target].references, strict=True))
+    return factor * reference_energies(charges, references)

@@ -5,7 +5,9 @@ import tarfile
 
 import numpy as np
 
+from cormorant_np.data.dataset import join
 from cormorant_np.data.downloads import data_directory, download
+from cormorant_np.data.md17 import FILES
 from cormorant_np.data.reading import read_npz
 from cormorant_np.errors import UserError
 from cormorant_np.files import written_whole
@@ -13,18 +15,7 @@ from cormorant_np.files import written_whole
 ARCHIVE = "rmd17.tar.bz2"
 ARCHIVE_URL = "https://ndownloader.figshare.com/files/23950376"
 ARCHIVE_HASH = "md5:cb1a927628d96f2e966025da4fb63d18"
-MOLECULES = (
-    "aspirin",
-    "azobenzene",
-    "benzene",
-    "ethanol",
-    "malonaldehyde",
-    "naphthalene",
-    "paracetamol",
-    "salicylic",
-    "toluene",
-    "uracil",
-)
+MOLECULES = tuple(FILES)
 PARTS = ("train", "test")
 SPLITS = range(1, 6)
 THEORY = "DFT, PBE/def2-SVP"
@@ -76,13 +67,7 @@ def _read_pair(pair, molecule):
     train, test = (read_npz(path, f"rmd17 {molecule}", THEORY, energy_unit="kcal/mol") for path in pair)
     if not np.array_equal(train.charges[0], test.charges[0]):
         raise UserError(f"{pair[0]} and {pair[1]} do not hold the same molecule: download them again.")
-    num_train, num_test = len(train.energies), len(test.energies)
-    join = {
-        field: None if getattr(train, field) is None else np.concatenate([getattr(train, field), getattr(test, field)])
-        for field in ("charges", "positions", "energies", "forces")
-    }
-    splits = {"train": np.arange(num_train), "test": np.arange(num_train, num_train + num_test)}
-    return train._replace(**join, splits=splits)
+    return join({"train": train, "test": test})
 
 
 def _split_files(directory, number):

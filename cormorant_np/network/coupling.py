@@ -1,8 +1,9 @@
 """All Clebsch-Gordan products of a layer as one sparse matrix (section 1.4.4); `plain.cg_product_forward`, fast.
 
 The coefficients depend neither on molecule, atom nor channel. So the products of components come first, X, and one
-sparse matrix makes all paths of all (ℓ, m) from them, Z = M X. It is built in four steps: the coefficients as they
-stand in (S5); only the paths that differ; a change of basis, for harmonics that are real; real form.
+sparse matrix makes all paths of all (ℓ, m) from them, Z = M X. It is built in five steps: the coefficients as they
+stand in (S5); only the paths that differ; a change of basis, for harmonics that are real; of F ⊗ F only the products
+with p ≤ q; real form.
 """
 
 from functools import cache
@@ -135,7 +136,7 @@ def _from_upper_products(l_in, l_sh):
 
 
 def sparse_real_form(matrix):
-    """A sparse complex matrix as a real one of twice as many rows and columns without zeros, see the module."""
+    """A sparse complex matrix as a real one of twice as many rows and columns without zeros, see `real_form`."""
     matrix = scipy.sparse.csr_array(matrix)
     blocks = real_matrix(matrix.data[:, None], 0)[..., 0]  # (nonzeros, 2, 2)
     shape = tuple(2 * n for n in matrix.shape)

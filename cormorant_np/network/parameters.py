@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from cormorant_np.backend import get_array_module
-from cormorant_np.clebsch_gordan import paths
+from cormorant_np.network.coupling import published_paths
 
 
 class Kind(NamedTuple):
@@ -91,8 +91,7 @@ def num_edge_l(config, s):
 
 def num_paths(config, s, l):
     """K_ℓ: the incoming SO(3)-vectors per channel of layer s's vertex weight W_ℓ (S5)."""
-    l_in = config.layer_l_max(s)
-    return len(paths(l, config.l_max_sh[s], l_in)) + len(paths(l, l_in, l_in)) + (l <= l_in)
+    return len(published_paths(l, config.layer_l_max(s), config.l_max_sh[s], config.vertex_order))
 
 
 def init_params(config, rng, dtype=np.float32):

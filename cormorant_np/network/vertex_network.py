@@ -137,13 +137,12 @@ def aggregate_forward(edges, harmonics, features, out):
     cache
     """
     g = spread_parts(edges)  # (L_sh+1, C, B, N_i, 2, N_j)
+    pairs = _as_matrices(edge_to_vertex_forward(g, harmonics))
     senders = real_matrix(features.transpose(1, 2, 0, 3), 2)  # (C, B, Q, 2, 2, N_j)
     senders = senders.reshape(*senders.shape[:2], 2 * len(features), -1)  # (C, B, 2Q, 2N_j)
-    pairs = edge_to_vertex_forward(g, harmonics)
-    pairs = pairs.reshape(*senders.shape[:2], -1, senders.shape[3])  # (C, B, (L_sh+1)² N_i, 2N_j)
     sums = senders @ pairs.swapaxes(2, 3)  # (C, B, 2Q, (L_sh+1)² N_i)
     copy_rows(out, _by_component(sums, out))
-    return g, harmonics, pairs, senders
+    return g, harmonics, senders
 
 
 def aggregate_backward(d_out, cache, by_positions=True):
@@ -151,7 +150,8 @@ def aggregate_backward(d_out, cache, by_positions=True):
 
         dG = dAᵀ F    and    dF = dA G,
 
-    all matrices in real form, where † is the transpose.
+    all matrices in real form, so that nothing is conjugated. G is made anew, since it is larger than all else that the
+    backward pass needs.
 
     Parameters
     ----------
@@ -161,13 +161,13 @@ def aggregate_backward(d_out, cache, by_positions=True):
     -------
     (L_sh+1, C, B, P) complex, one with the harmonics' shape, (Q, C, B, N) complex
     """
-    g, harmonics, pairs, senders = cache
+    g, harmonics, senders = cache
     xp, num_atoms = get_array_module(senders), d_out.shape[-1]
     d_sums = xp.empty((*senders.shape[:3], len(d_out) * num_atoms), dtype=d_out.dtype)  # (C, B, 2Q, (L_sh+1)² N_i)
     copy_rows(_by_component(d_sums, d_out), d_out)
     d_pairs = (d_sums.swapaxes(2, 3) @ senders).reshape(*d_sums.shape[:2], len(d_out), *g.shape[3:])
     d_g, d_harmonics = edge_to_vertex_backward(d_pairs, g, harmonics, by_positions)
-    d_senders = d_sums @ pairs  # (C, B, 2Q, 2N_j)
+    d_senders = d_sums @ _as_matrices(edge_to_vertex_forward(g, harmonics))  # (C, B, 2Q, 2N_j)
     d_senders = d_senders.reshape(*g.shape[1:3], -1, 2, 2, num_atoms)  # (C, B, Q, 2, 2, N_j)
     d_features = real_matrix_backward(d_senders.transpose(2, 3, 0, 1, 4, 5), 0)  # (Q, C, B, N_j)
     return spread_parts_backward(d_g), d_harmonics, d_features
@@ -177,6 +177,11 @@ def _by_component(sums, products):
     """(C, B, 2Q, P N) with the axes of the products, (P, Q, 2, C, B, N)."""
     num_p, num_q, *_, num_atoms = products.shape
     return sums.reshape(*sums.shape[:2], num_q, 2, num_p, num_atoms).transpose(4, 2, 3, 0, 1, 5)
+
+
+def _as_matrices(pairs):
+    """(C, B, (L_sh+1)², N_i, 2, N_j) as (C, B, (L_sh+1)² N_i, 2N_j)."""
+    return pairs.reshape(*pairs.shape[:2], -1, 2 * pairs.shape[-1])
 
 
 def square_forward(features):

@@ -24,7 +24,7 @@ import traceback
 from contextlib import contextmanager
 
 from cormorant_np.backend import take_device
-from cormorant_np.errors import SIGNALS, UserError, attempt, on_signals
+from cormorant_np.errors import SIGNALS, UserError, attempt, on_signals, reason_of
 
 LAUNCHERS = {
     "PMI_SIZE": "PMI_RANK",  # mpiexec of MPICH and Intel MPI; srun --mpi=pmi2
@@ -77,7 +77,7 @@ def connect():
                 return rank
             complaint = f"mpi4py sees {MPI.COMM_WORLD.size}: use the mpiexec of the MPI that mpi4py was built for"
         except (ImportError, OSError, RuntimeError) as error:
-            reason = " ".join(str(error).split())[:200]
+            reason = reason_of(error)
             complaint = f"mpi4py cannot be used ({reason}): pip install mpi4py, and mpich where there is no MPI yet"
     if rank:
         sys.exit(2)

@@ -5,9 +5,10 @@ import time
 import numpy as np
 
 from cormorant_np.backend import get_array_module, synchronise
-from cormorant_np.clebsch_gordan import paths, table
+from cormorant_np.clebsch_gordan import table
 from cormorant_np.network.arrangement import layer_coupling
-from cormorant_np.network.parameters import num_edge_columns, num_paths
+from cormorant_np.network.coupling import published_paths
+from cormorant_np.network.parameters import num_edge_columns
 
 COMPLEX_MULTIPLY_ADD = 8
 REAL_COMPLEX_MULTIPLY_ADD = 4
@@ -57,9 +58,11 @@ def _paths_kept(config, s):
 
 
 def _paths_as_printed(config, s):
-    l_in, l_sh, all_l = config.layer_l_max(s), config.l_max_sh[s], range(config.l_max[s] + 1)
-    products = [(l1, l2, l) for l in all_l for l1, l2 in paths(l, l_sh, l_in) + paths(l, l_in, l_in)]
-    return [num_paths(config, s, l) for l in all_l], 2 * sum(int(np.count_nonzero(table(*p))) for p in products)
+    """The same of all paths, where the identity is no product and has no coefficients."""
+    l_in, l_sh, l_out = config.layer_l_max(s), config.l_max_sh[s], config.l_max[s]
+    published = [published_paths(l, l_in, l_sh, config.vertex_order) for l in range(l_out + 1)]
+    products = [(l1, l2, l) for l, of_l in enumerate(published) for kind, l1, l2 in of_l if kind != "identity"]
+    return list(map(len, published)), 2 * sum(int(np.count_nonzero(table(*p))) for p in products)
 
 
 def matrix_product_peak(pool, real, size=512, repeats=8):

@@ -69,7 +69,7 @@ def documented(kind):
     return texts
 
 
-def read_config(path):
+def read_settings_file(path):
     """The fields of `Settings` and of `Config` in a JSON file: a run's config.json, or one object of any of them.
 
     Raises

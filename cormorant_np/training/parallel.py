@@ -345,20 +345,20 @@ def _sums_and_predictions(first, second):
 
 def _gradient_by_energies(params, batch, targets, count, config):
     """Chunk after chunk, forward and backward."""
-    loss, total, energies, weights = 0, {}, [], arrange_forward(params, config)
+    loss, total, predictions, weights = 0, {}, [], arrange_forward(params, config)
     for chunk in chunks(batch):
         energy, cache = model.forward(params, take(batch, chunk), config, weights)
         chunk_loss, loss_cache = mean_squared_error_forward(energy, targets[chunk], count)
         d_energy = mean_squared_error_backward(1, loss_cache)
         grads, _ = model.backward(d_energy, cache, by_positions=False, arranged=True)
         loss, total = loss + chunk_loss, _added(total, grads)
-        energies.append(energy)
-    return loss, flatten(arrange_backward(total, config)), get_array_module(targets).concatenate(energies), None
+        predictions.append((energy,))
+    return loss, flatten(arrange_backward(total, config)), *_concatenated(predictions), None
 
 
 def _gradient_by_forces(params, batch, target_energies, target_forces, counts, side, config):
     """Chunk after chunk, forward and backward, and the same for the displaced molecules, see `forces`."""
-    loss, total, energies, forces, weights = 0, {}, [], [], arrange_forward(params, config)
+    loss, total, predictions, weights = 0, {}, [], arrange_forward(params, config)
     for chunk in chunks(batch):
         molecules = take(batch, chunk)
         energy, cache = model.forward(params, molecules, config, weights)
@@ -371,10 +371,8 @@ def _gradient_by_forces(params, batch, target_energies, target_forces, counts, s
         displaced_grads, _ = model.backward(d_energies, cache, by_positions=False, arranged=True)
         loss = loss + energy_loss + force_loss
         total = _added(_added(total, grads, k), displaced_grads)
-        energies.append(energy)
-        forces.append(-d_positions)
-    gradient = flatten(arrange_backward(total, config))
-    return loss, gradient, *map(get_array_module(batch.positions).concatenate, (energies, forces))
+        predictions.append((energy, -d_positions))
+    return loss, flatten(arrange_backward(total, config)), *_concatenated(predictions)
 
 
 def _added(total, grads, factor=1):

@@ -6,6 +6,7 @@ import sys
 
 import numpy as np
 
+from cormorant_np.errors import reason_of
 from cormorant_np.files import replace_file
 
 
@@ -22,8 +23,7 @@ def never_fails(plot):
             figure.savefig(buffer, format="png", dpi=150)
             replace_file(path, buffer.getvalue())
         except Exception as error:  # Matplotlib, its settings and the disk have many
-            reason = " ".join(str(error).split())[:200] or type(error).__name__
-            print(f"{path} was not drawn ({reason}).", file=sys.stderr)
+            print(f"{path} was not drawn ({reason_of(error)}).", file=sys.stderr)
 
     return safely
 

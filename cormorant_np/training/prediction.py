@@ -29,12 +29,13 @@ class Network(NamedTuple):
     """A trained network.
 
     config : Config
-    params : dict, on the device
+    params : dict, on `device`
     dtype : of its real numbers
     mean, scale : an energy is `mean` + `scale` times what the network gives
     unit : of the energies
     references : {charge: energy of the element}, which is added; or None
     target : "energy", or one of QM9's targets
+    device : "cpu" or "gpu"
     """
 
     config: Config
@@ -45,6 +46,7 @@ class Network(NamedTuple):
     unit: str
     references: dict | None
     target: str
+    device: str
 
     @property
     def is_potential_energy(self):
@@ -55,10 +57,7 @@ class Network(NamedTuple):
 def find_run(run_dir):
     """The directory of a run, given by its path or by the name of a model that comes with the package.
 
-    Raises
-    ------
-    UserError
-        If there is neither.
+    A path comes back as it is, also if no run is there: whoever reads its files says so.
     """
     shipped = sorted(path.parent.name for path in MODELS.glob("*/config.json"))
     if (Path(run_dir) / "config.json").is_file() or str(run_dir) not in shipped:
@@ -89,6 +88,7 @@ def load_network(run_dir, device="cpu"):
         unit=run.unit,
         references=run.references,
         target=run.settings.quantity,
+        device=device,
     )
 
 
@@ -105,16 +105,15 @@ def total_energies(network, scaled, charges):
 
 def predict_molecules(run_dir, molecules, forces=False, device="cpu", processes=1):
     """As `predict_with`, by the best model of a run, given by its path or the name of a model of the package."""
-    device = choose_device(device)
-    return predict_with(load_network(run_dir, device), molecules, forces, device, processes)
+    return predict_with(load_network(run_dir, device), molecules, forces, processes)
 
 
-def predict_with(network, molecules, forces=False, device="cpu", processes=1):
+def predict_with(network, molecules, forces=False, processes=1):
     """Energies, and forces if asked for, of molecules of any sizes.
 
     Parameters
     ----------
-    network : Network, on `device`
+    network : Network
     molecules : list of (charges, positions), (N,) whole numbers and (N, 3) in Å, as from `read_xyz`
 
     Returns
@@ -131,12 +130,12 @@ def predict_with(network, molecules, forces=False, device="cpu", processes=1):
     molecules = [checked_molecule(number, *molecule) for number, molecule in enumerate(molecules)]
     check_elements(molecules, network.config)
     energies, all_forces = [], []
-    with workers(processes, device) as pool:
+    with workers(processes, network.device) as pool:
         for start in range(0, len(molecules), BATCH_SIZE):
             part = molecules[start : start + BATCH_SIZE]
             charges, positions = data.pad(part)
             host = data.make_batch(charges, positions, network.config, network.dtype, first=start)
-            batch = data.batch.to_device(host, device)
+            batch = data.batch.to_device(host, network.device)
             if forces:
                 scaled, scaled_forces = predict_with_forces(network.params, batch, network.config, pool)
                 scaled_forces = to_host(scaled_forces) * network.scale

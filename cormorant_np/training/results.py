@@ -136,8 +136,7 @@ def file_errors(run_dir, path, device=None, threads=None, energy_unit=None, ener
         If the file cannot be read, or the run's target is no energy of a molecule.
     """
     settings = read_settings(find_run(run_dir))
-    device, threads = choose_device(device or settings.device), threads or settings.threads
-    network = load_network(run_dir, device)
+    network = load_network(run_dir, device or settings.device)
     if not network.is_potential_energy:
         raise UserError(f"The run in {run_dir} predicts {network.target}, and files have energies: use --split test.")
     dataset = data.load_file(
@@ -151,7 +150,7 @@ def file_errors(run_dir, path, device=None, threads=None, energy_unit=None, ener
     atoms, factor = dataset.charges > 0, energy_factor(dataset.unit, network.unit)
     molecules = [(z[own], r[own]) for z, r, own in zip(dataset.charges, dataset.positions, atoms, strict=True)]
     has_forces = dataset.forces is not None
-    energies, forces = predict_with(network, molecules, has_forces, device, threads)
+    energies, forces = predict_with(network, molecules, has_forces, threads or settings.threads)
     result = {"split": Path(path).name, "what": network.target, "num_molecules": len(molecules), "unit": network.unit}
     result |= mae_and_rmse("energy", np.array(energies) - factor * dataset.energies)
     if not has_forces:

@@ -11,7 +11,7 @@ import numpy as np
 from cormorant_np.backend import to_device, to_host
 from cormorant_np.config import Config
 from cormorant_np.data.memory import memory_limit
-from cormorant_np.errors import UserError
+from cormorant_np.errors import UserError, reason_of
 from cormorant_np.files import read_file, replace_file
 from cormorant_np.network.parameters import layout
 from cormorant_np.training.fields import LARGEST, build
@@ -231,8 +231,7 @@ def load_arrays(path):
                 raise MemoryError("it does not fit the memory")
             arrays = {name: np.ascontiguousarray(file[name]).reshape(file[name].shape) for name in file.files}
     except Exception as error:  # zipfile, zlib and NumPy have a dozen different ones for damaged files
-        reason = " ".join(str(error).split())[:200] or type(error).__name__
-        raise UserError(f"{path} is damaged ({reason}): {OTHER}.") from None
+        raise UserError(f"{path} is damaged ({reason_of(error)}): {OTHER}.") from None
     return arrays
 
 

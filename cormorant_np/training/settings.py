@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from cormorant_np import config as of_network
+from cormorant_np.backend import DEVICES
 from cormorant_np.config import CONVENTIONS, Config, check_whole_numbers
 from cormorant_np.data.elements import species_of
 from cormorant_np.data.rmd17 import SPLITS
@@ -75,7 +76,7 @@ CHOICES = {
     "convention": list(CONVENTIONS),
     "dtype": ["float32", "float64"],
     "energy_unit": list(ENERGIES_IN_EV),
-    "device": ["cpu", "gpu", "auto"],
+    "device": list(DEVICES),
 }
 """The texts that a field may be."""
 
@@ -104,7 +105,8 @@ class Settings:
     epochs : how often every training molecule is seen
     batch_size : molecules in a mini-batch
     lr : learning rate of the first step
-    lr_final : learning rate after the last step, by half a cosine; default --lr, a constant rate
+    lr_final : learning rate after the last step, by half a cosine; default --lr, a constant rate, and 1e-5 where forces
+        are learned
     force_weight : w of the forces in the loss; 0 learns energies alone, as in the paper; default 1 if files have forces
     mirror : mirror molecules at random in training, which does not change their energies
     ema : decay of an average of the parameters over the steps, which is then validated and kept; 0 is no average
@@ -112,7 +114,8 @@ class Settings:
     early_stopping : end a run whose validation loss has not fallen for so many epochs; default 0, never
     optimizer : the paper's, or Adam
     convention : where the supplement and the released code differ, see docs/differences.md
-    gain : g of section 1.6, or auto for its procedure; default 5, released convention 10
+    gain : g of section 1.6, or auto for its procedure; default 5, released convention 10, and 2.5 times the root of the
+        number of channels where forces are learned
     num_channels : n_c; default 16
     num_layers : S; default 4
     l_max : L of the layers' activations, one number for all of them or one for each; default 3

@@ -12,7 +12,7 @@ from cormorant_np.data import read_xyz
 from cormorant_np.data.own import load_file, read_references
 from cormorant_np.data.xyz import pad
 from cormorant_np.errors import UserError
-from cormorant_np.training.options import read_config
+from cormorant_np.training.options import read_settings_file
 from cormorant_np.training.settings import new_settings
 
 FEW, MANY = 100, 10_000
@@ -121,7 +121,7 @@ def references(path):
 
 
 def settings(path):
-    new_settings(read_config(path))
+    new_settings(read_settings_file(path))
     return np.ones(1), []
 
 
