@@ -75,11 +75,16 @@ def new_trajectory(out):
 
 
 def set_off(atoms, temperature, rng):
-    """Draw velocities at a temperature in K, kT/2 for a vibration; the molecule as a whole neither moves nor turns."""
+    """Draw velocities at a temperature in K, kT/2 for a vibration; the molecule as a whole neither moves nor turns.
+
+    If some atoms are held, they hold the molecule, and the others have kT/2 for each direction in which they may move.
+    """
     from ase.md import velocitydistribution
 
     older = velocitydistribution.MaxwellBoltzmannDistribution  # than ASE 3.28
     getattr(velocitydistribution, "thermalize_momenta", older)(atoms, temperature_K=temperature, rng=rng)
+    if atoms.constraints:
+        return
     velocitydistribution.Stationary(atoms, preserve_temperature=False)  # or the vibrations would get its energy
     with np.errstate(divide="ignore", invalid="ignore"):  # of linear molecules, about their axis
         velocitydistribution.ZeroRotation(atoms, preserve_temperature=False)
@@ -137,7 +142,7 @@ def summarise(energies, femtoseconds, atoms, out):
     from ase import units
 
     plot_total_energy(out.with_suffix(".png"), energies, femtoseconds)
-    temperature = 2 * energies[:, 1].mean() / (3 * len(atoms) * units.kB)
+    temperature = 2 * energies[:, 1].mean() / (atoms.get_number_of_degrees_of_freedom() * units.kB)
     spread = 1000 * energies.sum(axis=1).std()
     print(f"{len(energies)} frames in {out}, energies in {out.with_suffix('.png')}")
     print(f"mean temperature {temperature:.0f} K, standard deviation of the total energy {spread:.3g} meV")

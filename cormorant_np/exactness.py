@@ -67,12 +67,13 @@ def report(params, batch, config, rng, device="cpu"):
     gradients, kinks = gradient_errors(params, batch, config, rng, device)
     covariance = covariance_errors(params, batch, config, rng, device)
     invariance = invariance_errors(params, batch, config, rng, device)
-    largest = {
-        "parameter gradients": max(gradients[name] for name in groups(params)),
-        "position gradients": gradients["positions"],
-        "covariance": max(max(errors) for errors in covariance),
-        "invariance": max(invariance.values()),
+    errors_of_kinds = {
+        "parameter gradients": [gradients[name] for name in groups(params)],
+        "position gradients": [gradients["positions"]],
+        "covariance": [error for errors in covariance for error in errors],
+        "invariance": list(invariance.values()),
     }
+    largest = {kind: float(np.max(errors)) for kind, errors in errors_of_kinds.items()}  # what is no number stays
     return {
         "parameters": {name: num_parameters(group) for name, group in groups(params).items()},
         "gradients": gradients,

@@ -92,10 +92,10 @@ def test_a_target_that_is_no_energy_is_refused_and_qm9s_energies_include_the_fre
 
 
 def run_dynamics(ethanol, tmp_path, run_dir, *arguments):
-    ethanol.write(tmp_path / "ethanol.xyz")
+    ethanol.write(tmp_path / "ethanol.traj")
     out = tmp_path / "out.traj"
     options = ["--run-dir", str(run_dir), "--steps", "20", "--interval", "5", "--out", str(out)]
-    assert dynamics.main([str(tmp_path / "ethanol.xyz"), *options, *arguments]) == 0
+    assert dynamics.main([str(tmp_path / "ethanol.traj"), *options, *arguments]) == 0
     return read(out, ":")
 
 
@@ -277,6 +277,16 @@ def test_velocities_have_the_temperature_and_the_molecule_neither_moves_nor_turn
     assert np.mean(kinetic) == pytest.approx(expected, rel=4 * (2 / 21 / 400) ** 0.5)
 
 
+def test_a_molecule_that_is_held_gets_the_temperature_in_all_that_may_move(ethanol):
+    ethanol.set_constraint(FixAtoms([0, 1, 2]))
+    kinetic = []
+    for seed in range(300):
+        dynamics.set_off(ethanol, 300, np.random.default_rng(seed))
+        kinetic.append(ethanol.get_kinetic_energy())
+        assert not ethanol.get_momenta()[:3].any()
+    assert np.mean(kinetic) == pytest.approx(18 / 2 * 8.617333e-5 * 300, rel=4 * (2 / 18 / 300) ** 0.5)
+
+
 def test_the_thermostat_keeps_the_temperature():
     """Of atoms that are held by springs: 3/2 kT each, and the friction and the time step that were asked for."""
     atoms = Atoms("H64", positions=np.random.default_rng(0).uniform(0, 50, (64, 3)))
@@ -308,7 +318,9 @@ class Springs(Calculator):
         self.results = {"energy": 5 * (stretch**2).sum(), "forces": -10 * stretch}
 
 
-def test_dynamics_says_the_mean_temperature(ethanol, tmp_path, run_dir, capsys):
+@pytest.mark.parametrize("held", [[], [0, 1, 2]])
+def test_dynamics_says_the_mean_temperature(held, ethanol, tmp_path, run_dir, capsys):
+    ethanol.set_constraint(FixAtoms(held))
     frames = run_dynamics(ethanol, tmp_path, run_dir, "--temperature", "30")
     mean = np.mean([frame.get_temperature() for frame in frames])
     assert f"mean temperature {mean:.0f} K" in capsys.readouterr().out

@@ -98,6 +98,66 @@ def test_a_network_that_is_not_covariant_is_noticed(config, molecules, rng, monk
     assert result["invariance"]["rotation"] > LIMITS["invariance"] > result["invariance"]["permutation"]
 
 
+@pytest.mark.parametrize("name", ["positions", "edge.width"])
+def test_a_derivative_that_is_no_number_does_not_pass(name, config, molecules, rng, monkeypatch):
+    right = model.backward
+
+    def wrong(d_energy, cache):
+        grads, d_positions = right(d_energy, cache)
+        if name == "positions":
+            return grads, d_positions * np.nan
+        return grads | {f"layers.0.{name}": grads[f"layers.0.{name}"] * np.nan}, d_positions
+
+    monkeypatch.setattr(exactness, "backward", wrong)
+    result = report(random_params(config, rng), molecules, config, rng)
+    assert not result["passed"] and np.isnan(result["gradients"][name])
+    kind = "position gradients" if name == "positions" else "parameter gradients"
+    assert [k for k, (error, limit) in result["largest"].items() if not error < limit] == [kind]
+
+
+def test_a_network_that_is_no_number_with_padding_does_not_pass(config, molecules, rng, monkeypatch):
+    right, num_atoms = exactness.energies, molecules.charges.shape[1]
+
+    def broken(params, batch, *rest):
+        return right(params, batch, *rest) * (np.nan if batch.charges.shape[1] > num_atoms else 1)
+
+    monkeypatch.setattr(exactness, "energies", broken)
+    result = report(random_params(config, rng), molecules, config, rng)
+    assert not result["passed"] and np.isnan(result["largest"]["invariance"][0])
+
+
+READS_TOO_MUCH = {
+    "translation": lambda batch: batch.positions.sum(axis=(1, 2)),
+    "permutation": lambda batch: batch.charges[:, 0],
+    "batch composition": lambda batch: len(batch.charges),
+}
+
+
+@pytest.mark.parametrize("name", READS_TOO_MUCH)
+def test_what_must_not_count_is_noticed(name, config, molecules, rng, monkeypatch):
+    right, extra = exactness.energies, READS_TOO_MUCH[name]
+    monkeypatch.setattr(exactness, "energies", lambda params, batch, *rest: right(params, batch, *rest) + extra(batch))
+    assert exactness.invariance_errors(random_params(config, rng), molecules, config, rng)[name] > 1e-6
+
+
+def test_limits_are_those_of_float64():
+    assert max(LIMITS.values()) <= 1e-6 and max(LIMITS["covariance"], LIMITS["invariance"]) <= 1e-9
+
+
+def test_check_measures_on_the_device_and_with_the_gain_that_it_was_given(monkeypatch, capsys):
+    calls = []
+    monkeypatch.setattr(check, "choose_device", lambda device: device)
+    monkeypatch.setattr(check, "check_device", lambda device: None)
+    right = check.report
+    monkeypatch.setattr(check, "report", lambda *given: calls.append(given) or right(*given[:4]))
+    network = "--num-layers 2 --l-max 1 --num-channels 2 --device gpu --gain auto --seed".split()
+    for seed in ("0", "1"):
+        check.main([*network, seed])
+    (first, _, config, _, device), (second, *_) = calls
+    assert device == "gpu" and f"{config.gain:.4g}" in capsys.readouterr().out
+    assert not np.array_equal(first["output.weight"], second["output.weight"])
+
+
 def test_padding_that_counts_is_noticed(config, molecules, rng, monkeypatch):
     def every_row_counts(params, scalars, atoms, config):
         return params["output.weight"] @ (scalars + 0.1).sum(axis=2), None

@@ -272,3 +272,12 @@ def test_long_comments_take_no_long_time(save, comment):
     started = time.monotonic()
     read_xyz(save(f"1\n{comment}\nHe 0 0 0\n"))
     assert time.monotonic() - started < 2
+
+
+def test_names_with_blanks_do_not_become_others():
+    ase_io = pytest.importorskip("ase.io")
+    text = io.StringIO()
+    info = {"ref energy": -3.0, "a=b": 1, 'said "so"': "x"}
+    write_extxyz(text, [Frame(np.array([2]), np.zeros((1, 3)), info, {})], [-5.0], [None])
+    atoms = ase_io.read(io.StringIO(text.getvalue()), format="extxyz")
+    assert atoms.get_potential_energy() == -5.0 and atoms.info["ref energy"] == -3.0

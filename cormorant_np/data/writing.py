@@ -28,11 +28,16 @@ def write_extxyz(file, frames, energies, forces):
 
 def _key_value(name, value):
     text = " ".join(map(str, np.ravel(value))) if isinstance(value, np.ndarray | list | tuple) else str(value)
+    return f"{_quoted(name)}={_quoted(text)}"
+
+
+def _quoted(text):
+    """The text, in quotes if it is empty or something in it would mean something."""
     text = "".join(character if character.isprintable() else " " for character in text)
     if text and not set(text) & set(" ={}[],'\"\\"):
-        return f"{name}={text}"
+        return text
     escaped = text.replace("\\", "\\\\").replace('"', '\\"')
-    return f'{name}="{escaped}"'
+    return f'"{escaped}"'
 
 
 def write_json(file, frames, energies, forces):
