@@ -14,8 +14,7 @@ from cormorant_np import data
 from cormorant_np.backend import to_host
 from cormorant_np.data.units import energy_factor
 from cormorant_np.errors import UserError
-from cormorant_np.model import energy_and_forces
-from cormorant_np.network.arrangement import arrange_forward
+from cormorant_np.model import arrange_forward, energy_and_forces
 from cormorant_np.training.parallel import in_worker
 from cormorant_np.training.prediction import check_elements, load_network, total_energies
 

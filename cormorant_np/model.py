@@ -18,6 +18,7 @@ from cormorant_np.network.parameters import init_params, num_parameters
 from cormorant_np.network.vertex_network import vertex_network_backward, vertex_network_forward
 
 __all__ = [
+    "arrange_forward",
     "backward",
     "energy_and_forces",
     "features",

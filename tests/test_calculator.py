@@ -11,6 +11,7 @@ import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from cormorant_np import dynamics
+from cormorant_np.data import read_molecules
 from cormorant_np.data.units import energy_factor
 from cormorant_np.errors import UserError
 from cormorant_np.training import run_directory
@@ -97,6 +98,62 @@ def run_dynamics(ethanol, tmp_path, run_dir, *arguments):
     options = ["--run-dir", str(run_dir), "--steps", "20", "--interval", "5", "--out", str(out)]
     assert dynamics.main([str(tmp_path / "ethanol.traj"), *options, *arguments]) == 0
     return read(out, ":")
+
+
+def test_dynamics_are_those_of_the_time_step_and_the_seed_that_were_asked_for(ethanol, tmp_path, run_dir, capsys):
+    """Against velocity Verlet by hand, from the first frame."""
+    words = ["--steps", "6", "--interval", "3", "--timestep", "0.25", "--temperature", "30", "--seed"]
+    frames = run_dynamics(ethanol, tmp_path, run_dir, *words, "0")
+    said = capsys.readouterr().out
+    atoms, dt = frames[0].copy(), 0.25 * units.fs
+    atoms.calc = Cormorant(run_dir)
+    positions, velocities, masses = atoms.positions.copy(), atoms.get_velocities(), atoms.get_masses()[:, None]
+    forces = atoms.get_forces()
+    for _ in range(3):
+        positions = positions + dt * velocities + dt**2 * forces / (2 * masses)
+        atoms.positions = positions
+        old, forces = forces, atoms.get_forces()
+        velocities = velocities + dt * (old + forces) / (2 * masses)
+    np.testing.assert_allclose(frames[1].positions, positions, atol=1e-9)
+    totals = [frame.get_total_energy() for frame in frames]
+    drift = 1000 * np.polyfit([0, 0.75e-3, 1.5e-3], totals, 1)[0] / 9
+    assert f"drift of the total energy {drift:.3g} meV" in said
+    assert f"standard deviation of the total energy {1000 * np.std(totals):.3g} meV" in said
+    (tmp_path / "out.traj").unlink(), (tmp_path / "out.png").unlink()
+    other = run_dynamics(ethanol, tmp_path, run_dir, *words, "1")
+    assert np.abs(other[0].get_momenta() - frames[0].get_momenta()).max() > 0.01
+
+
+def test_the_thermostat_is_used_where_it_is_asked_for(ethanol, tmp_path, run_dir, monkeypatch):
+    made, right = [], dynamics.integrator
+    monkeypatch.setattr(dynamics, "integrator", lambda *given: made.append(right(*given)) or made[-1])
+    run_dynamics(ethanol, tmp_path, run_dir, "--thermostat", "--temperature", "40")
+    assert type(made[0]).__name__ == "Langevin" and made[0].temp == pytest.approx(40 * units.kB)
+
+
+def test_what_is_farther_than_twice_the_sum_of_the_radii_is_another_piece():
+    from ase.data import covalent_radii
+
+    length = covalent_radii[1] + covalent_radii[8]
+    for factor, number in ((1.9, 1), (2.1, 2)):
+        assert dynamics.number_of_pieces(Atoms("OH", positions=[[0, 0, 0], [factor * length, 0, 0]])) == number
+
+
+@pytest.mark.parametrize("pbc", [[True, False, False], [True, True, False]])
+def test_what_is_periodic_in_some_directions_is_no_molecule(pbc, ethanol, tmp_path):
+    ethanol.set_pbc(pbc)
+    with pytest.raises(UserError, match="not crystals"):
+        ethanol.get_potential_energy()
+    periodic = Atoms("OH", positions=np.eye(2, 3), cell=[9, 9, 9], pbc=pbc)
+    periodic.write(tmp_path / "periodic.traj")
+    with pytest.raises(UserError, match="periodic"):
+        read_molecules(tmp_path / "periodic.traj")
+
+
+def test_energies_that_are_not_finite_are_refused(ethanol):
+    ethanol.calc.network = ethanol.calc.network._replace(mean=np.inf)
+    with pytest.raises(UserError, match="not finite"):
+        ethanol.get_potential_energy()
 
 
 def test_dynamics_writes_a_trajectory_that_ase_reads_and_a_picture(ethanol, tmp_path, run_dir, capsys):

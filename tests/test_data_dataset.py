@@ -3,8 +3,10 @@
 import numpy as np
 import pytest
 
-from cormorant_np.data import Dataset, split
-from cormorant_np.data.md17 import paper_split
+from cormorant_np.data import Dataset, load, split
+from cormorant_np.data.dataset import join
+from cormorant_np.data.elements import SYMBOLS
+from cormorant_np.data.md17 import FILES, paper_split
 from cormorant_np.errors import UserError
 
 OFFICIAL = {"train": np.arange(60), "test": np.arange(60, 100)}
@@ -81,3 +83,48 @@ def test_papers_split_of_md17():
     assert (splits["valid"] == order[10_000:20_000]).all() and (splits["test"] == order[20_000:30_000]).all()
     assert len(np.unique(np.concatenate(list(splits.values())))) == 70_000
     assert paper_split(69_999) == {}
+
+
+def test_parts_of_different_width_are_padded_behind_their_atoms():
+    one = dataset(1)._replace(charges=np.array([[6, 1, 1, 1]]), positions=np.ones((1, 4, 3)), forces=np.ones((1, 4, 3)))
+    two = dataset(1)._replace(charges=np.array([[8, 1]]), positions=np.full((1, 2, 3), 2.0), forces=np.ones((1, 2, 3)))
+    joined = join({"train": one, "test": two._replace(unit="eV")})
+    assert joined.charges.tolist() == [[6, 1, 1, 1], [8, 1, 0, 0]]
+    assert joined.positions[1, :, 0].tolist() == [2, 2, 0, 0]
+    np.testing.assert_allclose(joined.forces[1, :, 0], [23.0605, 23.0605, 0, 0], rtol=1e-5)
+    assert {part: indices.tolist() for part, indices in joined.splits.items()} == {"train": [0], "test": [1]}
+
+
+def save_frames(path, num_frames, charges=(1,)):
+    positions = np.arange(3.0 * len(charges)).reshape(-1, 3) + np.zeros((num_frames, 1, 1))
+    energies, forces = np.arange(float(num_frames)), np.ones_like(positions)
+    if "rmd17" in path.name:
+        np.savez(path, coords=positions, nuclear_charges=charges, energies=energies, forces=forces)
+    else:
+        np.savez(path, R=positions, z=charges, E=energies, F=forces)
+
+
+def test_md17_is_in_kcal_per_mol_and_has_the_split_of_the_paper(tmp_path):
+    save_frames(tmp_path / "md17_ethanol.npz", 70_000)
+    found = load("md17", "ethanol", data_dir=tmp_path)
+    assert found.unit == "kcal/mol" and found.energies[7] == 7.0
+    order = np.random.RandomState(0).permutation(70_000)
+    np.testing.assert_array_equal(found.splits["test"], order[20_000:30_000])
+    assert all(name in file for name, file in FILES.items())
+
+
+def test_rmd17_is_in_kcal_per_mol_whole_and_as_a_pair(tmp_path):
+    save_frames(tmp_path / "rmd17_uracil.npz", 5)
+    whole = load("rmd17", "uracil", data_dir=tmp_path)
+    assert whole.unit == "kcal/mol" and whole.energies.tolist() == [0, 1, 2, 3, 4]
+    (tmp_path / "rmd17_uracil.npz").unlink()
+    for part, number in (("train", 3), ("test", 2)):
+        save_frames(tmp_path / f"rmd17_uracil_{part}_01.npz", number)
+    pair = load("rmd17", "uracil", data_dir=tmp_path)
+    assert pair.unit == "kcal/mol" and pair.energies.tolist() == [0, 1, 2, 0, 1] and pair.forces.shape == (5, 1, 3)
+    assert {part: indices.tolist() for part, indices in pair.splits.items()} == {"train": [0, 1, 2], "test": [3, 4]}
+
+
+def test_symbols_are_those_of_the_elements():
+    ase_data = pytest.importorskip("ase.data")
+    assert all(ase_data.chemical_symbols[charge] == symbol for charge, symbol in SYMBOLS.items())

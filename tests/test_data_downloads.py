@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from cormorant_np.data import downloads, load, md17, rmd17
+from cormorant_np.data.downloads import check_checksum, record_checksum
 from cormorant_np.errors import UserError
 from cormorant_np.files import LEFTOVERS
 
@@ -157,3 +158,15 @@ def test_rmd17_wrong_split_files(site, tmp_path, monkeypatch, contents, said):
     (tmp_path / "splits/index_test_01.csv").write_text(contents, encoding="utf-8")
     with pytest.raises(UserError, match=said):
         load("rmd17", "ethanol", tmp_path)
+
+
+def test_checksums_of_all_files_are_kept(tmp_path):
+    files = [tmp_path / name for name in "ab"]
+    for file in files:
+        file.write_bytes(b"as it came")
+        record_checksum(file)
+        check_checksum(file)
+    files[0].write_bytes(b"changed")
+    check_checksum(files[1])
+    with pytest.raises(UserError, match="has changed since it was downloaded"):
+        check_checksum(files[0])

@@ -96,3 +96,9 @@ def test_no_false_alarm_and_no_miss_on_published_data(file):
     if "600K" not in file:  # too different from each other to tell
         warnings = warn(data.charges, data.positions, data.energies, -data.forces, data.unit)
         assert len(warnings) == 1 and "wrong sign" in warnings[0]
+
+
+def test_whoever_reads_a_file_is_told(tmp_path):
+    positions, energies, forces = springs()
+    np.savez(tmp_path / "turned.npz", R=positions, E=energies, F=-forces, z=[6] * 4, e_unit="eV")
+    assert any("wrong sign" in note for note in load_file(tmp_path / "turned.npz").notes)

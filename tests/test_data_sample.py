@@ -2,6 +2,7 @@
 
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -119,3 +120,33 @@ def test_command_checks_its_options(options, words, tmp_path, monkeypatch):
     with pytest.raises(UserError, match=words):
         make_sample.main(options.split())
     assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"mine"]
+
+
+def test_frames_are_in_kcal_per_mol_at_the_temperature_that_was_asked_for(monkeypatch):
+    """With springs in the place of GFN2-xTB, whose energies and forces are known."""
+    ase = pytest.importorskip("ase", reason="ASE is not installed")
+    from ase import units
+    from ase.calculators.calculator import Calculator, all_changes
+    from ase.md import langevin
+
+    class Springs(Calculator):
+        implemented_properties = ["energy", "forces"]  # noqa: RUF012
+
+        def __init__(self, **options):
+            super().__init__()
+
+        def calculate(self, atoms=None, properties=(), system_changes=all_changes):
+            super().calculate(atoms, properties, system_changes)
+            self.results = {"energy": (self.atoms.positions**2).sum(), "forces": -2 * self.atoms.positions}
+
+    module, asked, right = SimpleNamespace(TBLite=Springs), [], langevin.Langevin
+    monkeypatch.setitem(sys.modules, "tblite", SimpleNamespace(ase=module))
+    monkeypatch.setitem(sys.modules, "tblite.ase", module)
+    monkeypatch.setattr(langevin, "Langevin", lambda *given, **names: asked.append(names) or right(*given, **names))
+    atoms = ase.Atoms("OH2", positions=np.eye(3))
+    frames = make_sample.run_dynamics(atoms, 3, temperature=450, interval_fs=1, equilibration_ps=0.01, seed=0)
+    kcal_per_mol = units.kcal / units.mol
+    positions = frames["R"].astype(float)
+    np.testing.assert_allclose(frames["E"][:, 0] * kcal_per_mol, (positions**2).sum(axis=(1, 2)), rtol=1e-6)
+    np.testing.assert_allclose(frames["F"] * kcal_per_mol, -2 * positions, rtol=1e-5, atol=1e-6)
+    assert asked[0]["temperature_K"] == 450 and frames["z"].tolist() == [8, 1, 1]

@@ -149,3 +149,10 @@ def test_the_committed_page_shows_the_energy_and_the_forces_of_the_shipped_model
     for k in (0, 13, 40):
         expected = forces @ (moving.rotations(72)[k] @ turn.as_matrix()).T
         np.testing.assert_allclose(shown["panels"][0]["arrows"][0]["turns"][k], expected, atol=0.02)
+
+
+def test_all_panels_have_the_scale_of_the_first():
+    panels = [moving.Panel("", {"F": factor * POSITIONS[None]}, {}) for factor in (1, 3)]
+    shown = [panel["arrows"][0] for panel in held(moving.molecule(CHARGES, POSITIONS, panels, "", ""))["panels"]]
+    assert shown[0]["scale"] == shown[1]["scale"]
+    np.testing.assert_allclose(shown[1]["turns"], 3 * np.array(shown[0]["turns"]), atol=5e-3)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from cormorant_np.data.units import energy_factor
 from cormorant_np.errors import UserError
 from cormorant_np.training import prediction, run_directory
 from cormorant_np.training.problem import load_data, prepare
-from cormorant_np.training.results import file_errors, run_errors
+from cormorant_np.training.results import file_errors, run_errors, summarise
 from cormorant_np.training.settings import Settings, new_settings
 
 TINY = "--epochs 1 --num-channels 2 --num-layers 2 --l-max 1 --threads 1 --batch-size 10"
@@ -359,3 +360,34 @@ def test_evaluate_takes_a_file(finished, capsys):
     assert evaluate.main(["--run-dir", str(finished / "run"), "--data-file", str(finished / "mixed.xyz")]) == 0
     said = capsys.readouterr().out
     assert "40 molecules (mixed.xyz)" in said and "eV/Å" in said
+
+
+def test_a_file_is_read_with_the_names_and_the_unit_of_the_training(tmp_path):
+    path = write_mixed(tmp_path / "mixed.xyz", 40, 0)
+    text = path.read_text(encoding="utf-8").replace(" energy=", " E_ref=").replace(":forces:", ":F_ref:")
+    path.write_text(text, encoding="utf-8")
+    names = ["--energy-unit", "kcal/mol", "--energy-key", "E_ref", "--forces-key", "F_ref"]
+    train.main([*TINY.split(), *names, "--data-file", str(path), "--run-dir", str(tmp_path / "run")])
+    own, trained = file_errors(tmp_path / "run", path), run_errors(tmp_path / "run", "train")
+    assert own["unit"] == "kcal/mol" and own["energy_mae"] < 5 * trained["energy_mae"] + 1
+    assert own["force_mae"] == pytest.approx(trained["force_mae"], rel=0.5)
+
+
+def test_the_result_of_a_run_is_that_of_its_test_molecules(finished):
+    result = run_directory.read_json(finished / "run" / "result.json")
+    log = run_directory.read_log(finished / "run" / "log.jsonl")
+    errors = run_errors(finished / "run", "test")
+    assert result["test_mae"] == pytest.approx(errors["energy_mae"])
+    assert result["test_force_mae"] == pytest.approx(errors["force_mae"])
+    assert result["baseline_mae"] < 1  # 1000 eV without the references
+    assert result["seconds"] == pytest.approx(sum(row["seconds"] for row in log)) and result["epochs"] == len(log)
+
+
+def test_the_epochs_of_a_result_are_all_and_its_best_is_that_of_the_smallest_loss(finished, tmp_path):
+    shutil.copytree(finished / "run", tmp_path / "run")
+    log = tmp_path / "run" / "log.jsonl"
+    (row,) = run_directory.read_log(log)
+    run_directory.append_log(log, row | {"epoch": 2, "valid_loss": 2 * row["valid_loss"] + 1})
+    result = summarise(tmp_path / "run")
+    assert (result["epochs"], result["best_epoch"]) == (2, 1)
+    assert result["seconds"] == pytest.approx(2 * row["seconds"])

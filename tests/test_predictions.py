@@ -3,6 +3,8 @@
 import csv
 import io
 import json
+import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,9 +13,11 @@ from cormorant_np import data, plain, predict
 from cormorant_np.data.writing import WRITERS
 from cormorant_np.data.xyz import Frame
 from cormorant_np.errors import UserError
-from cormorant_np.training import loop
+from cormorant_np.training import loop, results
 from cormorant_np.training.parallel import alone
 from cormorant_np.training.prediction import (
+    POTENTIAL_ENERGIES,
+    find_run,
     load_network,
     predict_frames,
     predict_molecules,
@@ -21,7 +25,7 @@ from cormorant_np.training.prediction import (
     total_energies,
 )
 from cormorant_np.training.problem import minibatch, prepare
-from cormorant_np.training.results import file_errors, run_errors
+from cormorant_np.training.results import file_errors, run_errors, summarise
 from cormorant_np.training.run_directory import read_settings
 from cormorant_np.training.settings import new_settings
 
@@ -248,3 +252,29 @@ def test_a_device_that_is_none_is_named(run):
 def test_auto_is_whatever_device_there_is(run, tmp_path):
     path = save(tmp_path / "own.npz", run[1][:3])
     assert file_errors(run[0], path, device="auto")["num_molecules"] == 3
+
+
+def test_what_is_not_finite_is_refused(run, monkeypatch):
+    run_dir, frames = run
+    network = load_network(run_dir)._replace(mean=np.inf)
+    with pytest.raises(UserError, match=r"molecule 0 .* is not finite"):
+        predict_with(network, [frames[0][:2]])
+
+    def endless(params, problem, indices, *rest):
+        return np.full(len(indices), np.inf), None
+
+    for name, call in (("predict_frames", summarise), ("frame_errors", run_errors)):
+        monkeypatch.setattr(results, name, endless)
+        with pytest.raises(UserError, match="is not finite"):
+            call(run_dir)
+
+
+def test_a_run_in_the_working_directory_counts_before_a_model_of_its_name(run, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert find_run("ethanol").is_absolute()
+    shutil.copytree(run[0], tmp_path / "ethanol")
+    assert find_run("ethanol") == Path("ethanol")
+
+
+def test_energies_are_those_of_qm9s_targets_whose_slope_is_a_force():
+    assert set(POTENTIAL_ENERGIES) == {"energy", "U0", "U", "H", "G"}

@@ -207,6 +207,8 @@ def test_a_state_that_does_not_fit(rng):
         released.from_state_dict(state, {key: value for key, value in META.items() if key != "num_channels"})
     with pytest.raises(UserError, match="cutoff"):
         released.from_state_dict(state, META | {"cutoff": "hard"})
+    with pytest.raises(UserError, match="charge_power 2"):
+        released.from_state_dict(state, META | {"charge_power": 3})
 
 
 @pytest.mark.parametrize("meta", ["{bad", "[1]", META | {"maxl": 1}, META | {"basis_set": [3]}], ids=str)

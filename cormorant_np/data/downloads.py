@@ -63,7 +63,7 @@ def _reason(error):
 def record_checksum(path):
     """Write the SHA-256 of a downloaded file into the checksums.json that stands beside it."""
     checksums = _read_checksums(path.parent) | {path.name: _sha256(path)}
-    (path.parent / "checksums.json").write_text(json.dumps(checksums, indent=1) + "\n")
+    (path.parent / "checksums.json").write_text(json.dumps(checksums, indent=1) + "\n", encoding="utf-8")
 
 
 def check_checksum(path):
@@ -85,7 +85,7 @@ def check_checksum(path):
 def _read_checksums(directory):
     path = directory / "checksums.json"
     try:
-        return json.loads(path.read_text()) if path.exists() else {}
+        return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     except ValueError as error:
         raise UserError(f"{path} is not a JSON file: delete it.") from error
 

@@ -90,7 +90,7 @@ def find_qm9pack():
 def read_qm9pack(parts):
     """Read qm9pack's tables; they have no uncharacterised molecules."""
     for path in parts:
-        with open(path, newline="") as file:
+        with open(path, newline="", encoding="utf-8") as file:
             for row in csv.DictReader(file):
                 yield Molecule(
                     index=int(row["Index"]),
@@ -139,7 +139,7 @@ def _positions(words):
 
 def _read_uncharacterized(path):
     """The indices in the first column of a table under nine lines of heading, with one closing line."""
-    return {int(line.split()[0]) for line in path.read_text().splitlines()[9:-1]}
+    return {int(line.split()[0]) for line in path.read_text(encoding="utf-8").splitlines()[9:-1]}
 
 
 def _download(path):
