@@ -46,7 +46,7 @@ def make_batch(charges, positions, config, dtype=np.float32, first=0):
         raise UserError(
             f"charges must have shape (B, N) and positions (B, N, 3), not {charges.shape} and {positions.shape}."
         )
-    unknown = sorted(set(np.unique(charges).tolist()) - {0, *config.species})
+    unknown = sorted(set(charges.ravel().tolist()) - {0, *config.species})
     if unknown:
         raise UserError(
             f"The molecules contain the charges {unknown}, but the network knows only {list(config.species)}: "
@@ -65,10 +65,10 @@ def refuse_coincident(charges, positions, name_of):
 
     Atom after atom, since all pairs of a large data set would not fit into memory.
     """
+    positions = np.where(charges[..., None] > 0, positions, np.nan)  # padding is close to nothing
     for i in range(1, charges.shape[1]):
         vectors = positions[:, :i] - positions[:, i : i + 1]
-        too_close = (vectors * vectors).sum(axis=-1) < MIN_DISTANCE**2
-        too_close &= (charges[:, :i] > 0) & (charges[:, i : i + 1] > 0)
+        too_close = np.einsum("njx,njx->nj", vectors, vectors) < MIN_DISTANCE**2
         if too_close.any():
             molecule, j = np.argwhere(too_close)[0].tolist()
             raise UserError(

@@ -182,8 +182,9 @@ def blas_libraries():
     return ThreadpoolController()
 
 
+@cache
 def keep_freed_memory():
-    """Ask the C library to keep freed memory for the next arrays instead of giving it back to the system.
+    """Once, ask the C library to keep freed memory for the next arrays instead of giving it back to the system.
 
     Every step makes and frees the same arrays; without this, the system clears their pages anew each time, which takes
     a third of a step. Only glibc is asked; other C libraries are left as they are.
