@@ -95,3 +95,10 @@ def test_names_shapes_and_precision_go_there_and_back(fields, dtype, convention,
     assert {name: (g.shape, g.dtype) for name, g in grads.items()} == {
         name: (p.shape, p.dtype) for name, p in params.items()
     }
+
+
+def test_weights_may_lie_in_memory_as_they_like(uneven, rng):
+    params = random_params(uneven, rng)
+    turned = {name: np.asfortranarray(p) for name, p in params.items()}
+    for name, expected in arrange_forward(params, uneven).items():
+        np.testing.assert_array_equal(arrange_forward(turned, uneven)[name], expected)

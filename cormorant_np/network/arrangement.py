@@ -100,7 +100,10 @@ def _edge_matrices_backward(d_of_g, d_of_d_eta, config, s):
 def _vertex_matrices(weights, folds):
     """`fold` adds up the weights of those paths that are equal up to a sign, see `coupling.different_paths`."""
     xp = get_array_module(weights[0])
-    parts = [w.view(w.real.dtype).reshape(len(w), fold.shape[1], -1) for w, fold in zip(weights, folds, strict=True)]
+    parts = [
+        xp.ascontiguousarray(w).view(w.real.dtype).reshape(len(w), fold.shape[1], -1)  # (C, K_ℓ, 2C)
+        for w, fold in zip(weights, folds, strict=True)
+    ]
     folded = xp.concatenate([fold @ w for fold, w in zip(folds, parts, strict=True)], axis=1)  # (C, Σ K'_ℓ, 2C)
     return real_matrix(folded.view(weights[0].dtype), 0)
 
