@@ -1,7 +1,7 @@
 """The network's hyperparameters, and the points where the supplement and the released code differ."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from numbers import Real
 
 from cormorant_np.errors import UserError
@@ -139,6 +139,7 @@ class Config:
             raise UserError(f"negative_slope must be from 0 to 1, not {self.negative_slope}.")
         for name in ("charge_scale", "gain", "cutoff", "width", "negative_slope"):
             object.__setattr__(self, name, float(getattr(self, name)))
+        check_switches(self)
         self._check_reach()
 
     def _check_reach(self):
@@ -214,6 +215,14 @@ class Config:
 
 PRESETS = {"md17": Config.md17, "qm9": Config.qm9}
 """The paper's networks."""
+
+
+def check_switches(of_dataclass):
+    """A `UserError` that names a field of a dataclass which is to be true or false, and is neither."""
+    for field in fields(of_dataclass):
+        value = getattr(of_dataclass, field.name)
+        if field.type is bool and not isinstance(value, bool):
+            raise UserError(f"{field.name} must be true or false, not {value!r}.")
 
 
 def check_whole_numbers(name, value, limits):

@@ -85,6 +85,8 @@ def test_numbers_of_numpy_promote_nothing(number):
         ({"species": 8}, "species must be a list"),
         ({"gain": "auto"}, "gain must be a positive number"),
         ({"charge_scale": "8"}, "charge_scale must be a positive number"),
+        ({"mlp_output": "no"}, "mlp_output must be true or false, not 'no'"),
+        ({"self_pairs": 1}, "self_pairs must be true or false, not 1"),
     ],
     ids=lambda value: "" if isinstance(value, str) else str(value),
 )

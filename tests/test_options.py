@@ -127,6 +127,9 @@ def test_settings_from_python_are_those_of_json_and_absolute(tmp_path, monkeypat
         ({"dataset": "foo"}, None, "data set must be one of"),
         ({}, "foo", "protocol one of paper, forces"),
         ({"epoch": 3}, None, "no setting epoch"),
+        ({"mirror": "no"}, None, "mirror must be true or false, not 'no'"),
+        ({"force_weight": "1"}, None, "force-weight must be a number, not negative, but it is '1'"),
+        ({"data_file": 5}, None, "'5' is no path"),
     ],
 )
 def test_settings_that_there_are_not(given, protocol, said):

@@ -9,7 +9,7 @@ import numpy as np
 
 from cormorant_np import config as of_network
 from cormorant_np.backend import DEVICES
-from cormorant_np.config import CONVENTIONS, Config, check_whole_numbers
+from cormorant_np.config import CONVENTIONS, Config, check_switches, check_whole_numbers
 from cormorant_np.data.elements import species_of
 from cormorant_np.data.rmd17 import SPLITS
 from cormorant_np.data.units import ENERGIES_IN_EV
@@ -197,16 +197,17 @@ class Settings:
                     f"{option_of(name)} must be a positive number up to {LARGEST_SETTING:g}, not {given[name]}."
                 )
         for name, limit in {"force_weight": math.inf, "weight_decay": math.inf, "ema": 1}.items():
-            if name in given and not 0 <= given[name] < limit:
+            if name in given and not (isinstance(given[name], int | float) and 0 <= given[name] < limit):
                 below = "" if limit == math.inf else f" and below {limit}"
-                raise UserError(f"{option_of(name)} must not be negative{below}, but it is {given[name]}.")
+                raise UserError(f"{option_of(name)} must be a number, not negative{below}, but it is {given[name]!r}.")
+        check_switches(self)
 
 
 def absolute(path):
     """The absolute path, as text, so that a run finds its files from any folder; ~ is the user's home."""
     try:
         return str(Path(os.path.expanduser(path)).resolve())
-    except (ValueError, RuntimeError) as error:  # for zeros, and for links to themselves
+    except (TypeError, ValueError, RuntimeError) as error:  # for numbers, zeros, and links to themselves
         raise UserError(f"{str(path)!r} is no path ({error}): check its name.") from None
 
 
