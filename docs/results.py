@@ -121,7 +121,7 @@ LEARNED = {
     "-energies": ("--force-weight 0 --epochs 40", OF_5),
     "-forces-10": ("--force-weight 10 --epochs 80", OF_10),
     "-forces-100": ("--force-weight 100 --epochs 80", OF_10),
-    "-wide": ("--force-weight 10 --num-channels 32 --epochs 60", OF_10),
+    "-wide": ("--force-weight 10 --num-channels 32 --epochs 50", OF_10),
 }
 """What the name of a molecule's run ends with, and its options; with forces, the better ones later."""
 
