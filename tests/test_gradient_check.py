@@ -100,6 +100,7 @@ def scaled(a, z):
         (lambda d, cache: ((d * cache[1].conj()).real, d.real), "by z is real, but z is complex"),
         (lambda d, cache: ((d * cache[1]).real, cache[0] * d), "by a differs from the difference quotient by"),
         (lambda d, cache: ((d * cache[1].conj()).real, 1.01 * cache[0] * d), "by z differs .* by 0.99 %"),
+        (lambda d, cache: ((d * cache[1].conj()).real, (1 + 1e-6) * cache[0] * d), "by z differs .* by 0.0001 %"),
     ],
 )
 def test_the_complaint_says_what_is_wrong(backward, complaint, rng):

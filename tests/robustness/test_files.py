@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -134,3 +135,12 @@ def test_an_encoding_that_lacks_letters_is_no_traceback(encoding):
     code, out, err = ended(begin("check", *options, PYTHONIOENCODING=encoding))
     assert code == 0 and "Traceback" not in err, err
     assert "?" in out
+
+
+def test_a_disk_with_too_little_room_is_said_before_the_work(tmp_path, monkeypatch):
+    monkeypatch.setattr(files.shutil, "disk_usage", lambda folder: SimpleNamespace(free=2**20))
+    files.check_room(tmp_path, 2**20)
+    with pytest.raises(UserError, match=r"needs room for 2 MiB, but its disk has 1 MiB left"):
+        files.check_room(tmp_path, 2**21)
+    code, _, err = called(train.main, *TINY, "--run-dir", tmp_path / "run")
+    assert code == 2 and "make room, or choose another folder" in err
