@@ -53,7 +53,7 @@ from cormorant_np.training.parallel import (
 )
 from cormorant_np.training.plots import plot_scaling
 from cormorant_np.training.problem import check_size, epoch_batches, prepare
-from cormorant_np.training.settings import new_settings
+from cormorant_np.training.settings import CHOICES, new_settings
 
 CHARGES = {
     "ethanol": [6, 6, 8] + [1] * 6,
@@ -343,7 +343,7 @@ def main(arguments=None):
     parser.add_argument("--batch-size", type=whole_number(1, 100_000), default=25)
     parser.add_argument("--num-channels", "--channels", type=whole_number(*LIMITS["num_channels"]), default=16)
     parser.add_argument("--l-max", type=whole_number(*LIMITS["l_max"]), default=3)
-    parser.add_argument("--dtype", choices=["float32", "float64"], default="float32")
+    parser.add_argument("--dtype", choices=CHOICES["dtype"], default="float32")
     parser.add_argument("--device", choices=DEVICES, default="cpu")
     parser.add_argument("--threads", type=threads, default=default_threads(2))
     parser.add_argument("--repeats", type=whole_number(1, 1_000_000), default=20)

@@ -98,6 +98,11 @@ def _end(sentence, code=2):
     return code
 
 
+def reason_of(error):
+    """What an error says, on one line and not too long; its kind where it says nothing."""
+    return " ".join(str(error).split())[:200] or type(error).__name__
+
+
 def sentence_of(error, path=None):
     """An OSError in one sentence, with its path, its reason and what to do."""
     path = path or error.filename or "The output"
@@ -152,11 +157,6 @@ def while_loading():
     if sys.argv[:1] == ["-m"] and module and module[1] == "cormorant_np":
         signal.signal(signal.SIGINT, lambda *_: os._exit(130))
         sys.excepthook = _cannot_load
-
-
-def reason_of(error):
-    """What an error says, on one line and not too long; its kind where it says nothing."""
-    return " ".join(str(error).split())[:200] or type(error).__name__
 
 
 def _cannot_load(kind, error, trace):

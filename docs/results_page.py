@@ -36,8 +36,12 @@ PAPER_QM9 = {"U0": "0.022 eV", "mu": "0.038 D", "gap": "0.061 eV"}
 SPEED_MINUTES = (1, 3, 10)
 
 WEIGHED = (
-    *("ethanol-20", "ethanol-20-forces-10", "ethanol-20-forces-100"),
-    *("aspirin-80", "aspirin-forces-10", "aspirin-forces-100"),
+    "ethanol-20",
+    "ethanol-20-forces-10",
+    "ethanol-20-forces-100",
+    "aspirin-80",
+    "aspirin-forces-10",
+    "aspirin-forces-100",
 )
 """Runs that differ in the weight of the forces."""
 
@@ -89,7 +93,7 @@ def rmd17_table(done):
             published = [f"{x / 43.364:.3f} ({x})" for x in MACE[title.split(",")[0]]]
             weight = force_weight(name + ending)
             learned = {0: "energies alone", 1: "with forces"}.get(weight, f"with forces, w = {weight:g}")
-            if width := option_of(name + ending, "--num-channels"):
+            if width := given_for(name + ending, "--num-channels"):
                 learned += f", {width} channels"
             run = [record["batch_size"], result["epochs"], minutes(record)]
             rows.append([title, learned, *run, *errors(result), *published])
@@ -98,10 +102,10 @@ def rmd17_table(done):
 
 def force_weight(name):
     """w of an experiment's loss."""
-    return float(option_of(name, "--force-weight") or 1)
+    return float(given_for(name, "--force-weight") or 1)
 
 
-def option_of(name, option):
+def given_for(name, option):
     """What an experiment gives as this option, or None."""
     found = re.findall(rf"{option} (\S+)", EXPERIMENTS[name].options)
     return found[0] if found else None

@@ -192,8 +192,8 @@ def press_ctrl_c_after(monkeypatch, num_steps):
     monkeypatch.setattr(loop, "train_step", step)
 
 
-def wrong_backward(right, group, d_energy, cache):
-    """`model.backward`, wrong by 1e-5 of itself in a group of parameters (`exactness.groups`) or in "positions"."""
+def wrong_backward(right, group, d_energy, cache, factor=1.00001):
+    """`model.backward`, wrong by a factor in a group of parameters (`exactness.groups`) or in "positions"."""
     grads, d_positions = right(d_energy, cache)
-    wrong = {key: 1.00001 * d for key, d in exactness.groups(grads).get(group, {}).items()}
-    return grads | wrong, d_positions * (1.00001 if group == "positions" else 1)
+    wrong = {key: factor * d for key, d in exactness.groups(grads).get(group, {}).items()}
+    return grads | wrong, d_positions * (factor if group == "positions" else 1)

@@ -100,15 +100,7 @@ def test_a_network_that_is_not_covariant_is_noticed(config, molecules, rng, monk
 
 @pytest.mark.parametrize("name", ["positions", "edge.width"])
 def test_a_derivative_that_is_no_number_does_not_pass(name, config, molecules, rng, monkeypatch):
-    right = model.backward
-
-    def wrong(d_energy, cache):
-        grads, d_positions = right(d_energy, cache)
-        if name == "positions":
-            return grads, d_positions * np.nan
-        return grads | {f"layers.0.{name}": grads[f"layers.0.{name}"] * np.nan}, d_positions
-
-    monkeypatch.setattr(exactness, "backward", wrong)
+    monkeypatch.setattr(exactness, "backward", partial(wrong_backward, model.backward, name, factor=np.nan))
     result = report(random_params(config, rng), molecules, config, rng)
     assert not result["passed"] and np.isnan(result["gradients"][name])
     kind = "position gradients" if name == "positions" else "parameter gradients"

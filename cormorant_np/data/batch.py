@@ -52,10 +52,9 @@ def make_batch(charges, positions, config, dtype=np.float32, first=0):
             f"The molecules contain the charges {unknown}, but the network knows only {list(config.species)}: "
             "give Config every species of the data."
         )
-    atoms = (charges > 0)[..., None]
-    if not np.isfinite(np.where(atoms, positions, 0)).all():
+    positions = np.where(charges[..., None] > 0, positions, 0)
+    if not np.isfinite(positions).all():
         raise UserError("Some positions are not finite numbers: remove these molecules from the data.")
-    positions = np.where(atoms, positions, 0)
     refuse_coincident(charges, positions, lambda molecule: f"molecule {first + molecule}")
     return Batch(charges.astype(np.int64), centred(charges, positions).astype(dtype))
 

@@ -150,8 +150,8 @@ def aggregate_backward(d_out, cache, by_positions=True):
 
         dG = dAᵀ F    and    dF = dA G,
 
-    all matrices in real form, so that nothing is conjugated. G is made anew, since it is larger than all else that the
-    backward pass needs.
+    all matrices in real form, so that nothing is conjugated. G is made anew: to keep it saves little and takes much
+    memory.
 
     Parameters
     ----------
