@@ -60,18 +60,19 @@ def forward(params, batch, config, weights=None):
     """
     xp = get_array_module(batch.positions)
     weights = arrange_forward(params, config) if weights is None else weights
-    pairs, pairs_cache = pair_functions_forward(weights, batch.charges, batch.positions, config)
-    F, input_cache = input_network_forward(weights, batch.charges, pairs.geometry, config)
-    g = xp.empty((0, config.num_channels, *pairs.geometry.distances.shape), dtype=F.dtype)
+    functions, functions_cache = pair_functions_forward(weights, batch.charges, batch.positions, config)
+    geometry = functions.geometry
+    F, input_cache = input_network_forward(weights, batch.charges, geometry, config)
+    g = xp.empty((0, config.num_channels, *geometry.distances.shape), dtype=F.dtype)
     all_F, all_scalars, caches = [], [], []
     for s in range(config.num_layers):
-        g, F, layer_cache = layer_forward(weights, s, g, F, pairs.radial[s], pairs.masks[s], pairs.harmonics, config)
+        g, F, layer_cache = layer_forward(weights, s, g, F, functions, config)
         scalars, invariants_cache = invariants_forward(F, config)
         all_F.append(F)
         all_scalars.append(scalars)
         caches.append((layer_cache, invariants_cache))
-    energy, output_cache = output_network_forward(weights, xp.concatenate(all_scalars), pairs.geometry.atoms, config)
-    return energy, Cache(config, pairs_cache, input_cache, all_F, caches, output_cache)
+    energy, output_cache = output_network_forward(weights, xp.concatenate(all_scalars), geometry.atoms, config)
+    return energy, Cache(config, functions_cache, input_cache, all_F, caches, output_cache)
 
 
 def backward(d_energy, cache, by_params=True, by_positions=True, arranged=False):
@@ -117,7 +118,7 @@ def backward(d_energy, cache, by_params=True, by_positions=True, arranged=False)
     return grads if arranged else arrange_backward(grads, config), d_positions
 
 
-def layer_forward(weights, s, edges, features, radial, mask, harmonics, config):
+def layer_forward(weights, s, edges, features, functions, config):
     """CGLayer(g^s, F^s, r) → g^(s+1), F^(s+1) (section 1.4.1); `plain.layer_forward`, fast.
 
     Parameters
@@ -125,17 +126,19 @@ def layer_forward(weights, s, edges, features, radial, mask, harmonics, config):
     weights : the parameters, arranged
     edges : (L_edge+1, C, B, P) complex, g^s
     features : ((L+1)², C, B, N) complex, F^s
-    radial, mask : this layer's η and μ, (K, B, P) complex and (C, B, P) real
-    harmonics : of all layers, (rows, B, N_i, 2, N_j) real
+    functions : PairFunctions
 
     Returns
     -------
     g^(s+1), F^(s+1), cache
     """
     weights_g, weights_d_eta, matrices = (weights[f"layers.{s}.{name}"] for name in ("edge_g", "edge_d_eta", "vertex"))
+    radial, mask, pairs = functions.radial[s], functions.masks[s], functions.geometry.pairs
     coupling = layer_coupling(config, s, features)
-    new_edges, edge_cache = edge_network_forward(edges, features, radial, mask, weights_g, weights_d_eta)
-    new_features, vertex_cache = vertex_network_forward(new_edges, harmonics, features, matrices, coupling)
+    new_edges, edge_cache = edge_network_forward(edges, features, radial, mask, weights_g, weights_d_eta, pairs)
+    new_features, vertex_cache = vertex_network_forward(
+        new_edges, functions.harmonics, features, matrices, coupling, pairs
+    )
     return new_edges, new_features, (edge_cache, vertex_cache)
 
 

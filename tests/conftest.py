@@ -125,9 +125,9 @@ def by_l(features, b=0, num_atoms=None):
     return [of_b[l * l : (l + 1) ** 2] for l in range(round(len(of_b) ** 0.5))]
 
 
-def ordered(pairs, b=0, num_atoms=None):
+def ordered(x, pairs, b=0, num_atoms=None):
     """(..., B, P) → (..., N_i, N_j), as `plain` has it, of molecule b without its padding."""
-    return spread(pairs)[..., b, :num_atoms, :num_atoms].swapaxes(-1, -2)
+    return spread(x, pairs)[..., b, :num_atoms, :num_atoms].swapaxes(-1, -2)
 
 
 def random_complex(rng, *shape):

@@ -50,7 +50,7 @@ def test_edge_weights_multiply_what_the_published_ones_do(uneven, rng):
             assert_close(mixed[l] + (of_g[l] @ g[l] if l < num_g else 0), expected)
 
 
-def test_vertex_weights_are_folded_and_stand_side_by_side_in_real_form(uneven, rng):
+def test_vertex_weights_are_folded_and_stand_below_each_other_transposed_in_real_form(uneven, rng):
     params = random_params(uneven, rng)
     arranged = arrange_forward(params, uneven)
     assert any((fold < 0).any() for fold in layer_coupling(uneven, 2, params["input.weight"]).fold)
@@ -61,12 +61,12 @@ def test_vertex_weights_are_folded_and_stand_side_by_side_in_real_form(uneven, r
             weight = params[f"layers.{s}.vertex.weight.{l}"].reshape(C, -1, C)
             columns.extend(sum(f * weight[:, k] for k, f in enumerate(row)) for row in fold)
         matrices = arranged[f"layers.{s}.vertex"]
-        assert matrices.shape == (C, 2, sum(couple.num_paths), 2, C)
+        assert matrices.shape == (sum(couple.num_paths), 2, C, 2, C)
         for k, w in enumerate(columns):
-            np.testing.assert_allclose(matrices[:, 0, k, 0], w.real, atol=1e-15)
-            np.testing.assert_allclose(matrices[:, 0, k, 1], -w.imag, atol=1e-15)
-            np.testing.assert_allclose(matrices[:, 1, k, 0], w.imag, atol=1e-15)
-            np.testing.assert_allclose(matrices[:, 1, k, 1], w.real, atol=1e-15)
+            np.testing.assert_allclose(matrices[k, 0, :, 0], w.real.T, atol=1e-15)
+            np.testing.assert_allclose(matrices[k, 1, :, 0], -w.imag.T, atol=1e-15)
+            np.testing.assert_allclose(matrices[k, 0, :, 1], w.imag.T, atol=1e-15)
+            np.testing.assert_allclose(matrices[k, 1, :, 1], w.real.T, atol=1e-15)
 
 
 @pytest.mark.parametrize("fields", [{}, QM9, {"l_max": (1, 2, 2)}], ids=["MD17", "QM9", "with a minus"])

@@ -37,7 +37,7 @@ def test_every_pair_has_its_distance_and_its_harmonics(config):
     """
     batch, geometry, _ = formaldehyde_and_water(config)
     powers = np.array([l for l in range(3) for _ in range(2 * l + 1)])
-    distances, all_harmonics = spread(geometry.distances), spread(geometry.harmonics)
+    distances, all_harmonics = spread(geometry.distances, geometry.pairs), spread(geometry.harmonics, geometry.pairs)
     for b, num_atoms in enumerate([4, 3]):
         for i in range(num_atoms):
             for j in set(range(num_atoms)) - {i}:
@@ -59,30 +59,33 @@ def test_the_parity_of_rows_leads_to_the_harmonics_of_the_other_order(config):
     for pairs, sign in ((upper, 1), (lower, parity(direct))):
         assert len(pairs) == 6 + 3
         for b, j, i in pairs:
-            actual = sign * spread(geometry.harmonics)[:, b, j, i]
+            actual = sign * spread(geometry.harmonics, geometry.pairs)[:, b, j, i]
             np.testing.assert_allclose(actual, direct[:, b, j, i], atol=1e-14)
 
 
 def test_functions_of_pairs_are_those_of_every_ordered_pair(config, rng):
     """η and μ of every layer, and the real harmonics, U times the complex ones, of both orders."""
     params, batch = random_params(config, rng), batch_of([FORMALDEHYDE, WATER], config)
-    pairs, _ = pair_functions_forward(arrange_forward(params, config), batch.charges, batch.positions, config)
+    functions, _ = pair_functions_forward(arrange_forward(params, config), batch.charges, batch.positions, config)
+    pairs = functions.geometry.pairs
     for b, n in enumerate([4, 3]):
         distances, expected, _ = plain.geometry_forward(batch.positions[b, :n], config)
         for l, y in enumerate(expected):
-            real = pairs.harmonics[l * l : (l + 1) ** 2, b, :n, 0, :n]  # (m, N_i, N_j)
+            real, again = (functions.harmonics[b, l * l : (l + 1) ** 2, :n, part : 2 * n : 2] for part in range(2))
+            np.testing.assert_array_equal(real, again)  # (m, N_i, N_j)
             assert_close(np.tensordot(real_from_complex(l).conj().T, real, axes=1), y)
         for s in range(config.num_layers):
             kappa, phi, cutoff, width = (
                 params[f"layers.{s}.{name}"] for name in ("radial.kappa", "radial.phi", "edge.cutoff", "edge.width")
             )
-            assert_close(ordered(pairs.radial[s], b, n), plain.radial_forward(kappa, phi, distances, config)[0])
-            assert_close(ordered(pairs.masks[s], b, n), plain.mask_forward(cutoff, width, distances, config)[0])
+            eta, mu = (ordered(x, pairs, b, n) for x in (functions.radial[s], functions.masks[s]))
+            assert_close(eta, plain.radial_forward(kappa, phi, distances, config)[0])
+            assert_close(mu, plain.mask_forward(cutoff, width, distances, config)[0])
 
 
 def test_only_pairs_of_atoms_are_neighbours(config):
     _, geometry, _ = formaldehyde_and_water(config)
-    distinct, neighbours = spread(geometry.distinct), spread(geometry.neighbours)
+    distinct, neighbours = spread(geometry.distinct, geometry.pairs), spread(geometry.neighbours, geometry.pairs)
     for b, num_atoms in enumerate([4, 3]):
         for i, j in np.ndindex(4, 4):
             both = i < num_atoms and j < num_atoms
@@ -112,4 +115,4 @@ def test_the_precision_of_the_positions_is_kept_without_a_warning(dtype):
     with np.errstate(all="raise"):
         geometry, cache = geometry_forward(batch.charges, batch.positions, config)
         d_positions = geometry_backward(geometry.distances, geometry.harmonics, cache)
-    assert {a.real.dtype.name for a in (*geometry, d_positions)} == {dtype}
+    assert {a.real.dtype.name for a in (*geometry[1:], d_positions)} == {dtype}

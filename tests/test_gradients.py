@@ -36,12 +36,18 @@ TOLERANCE = 1e-7
 STEP = 1e-5  # small, so that no kink of a ReLU lies within it
 B, N, C = 2, 4, 2
 P = N * (N + 1) // 2
+PAIRS = pairs.pairs_of_atoms(N, True, "cpu")  # all of which count, also those of an atom with itself
 
 
 def molecules(config):
     """Formaldehyde and water: four atoms, and three with padding."""
     batch = batch_of([FORMALDEHYDE, WATER], config)
     return batch, geometry.geometry_forward(batch.charges, batch.positions, config)[0]
+
+
+def with_pairs(forward, backward):
+    """Functions of one array on pairs, and of `PAIRS`, as the checks want them."""
+    return without_cache(lambda x: forward(x, PAIRS), lambda d: backward(d, PAIRS))
 
 
 @check_of("spherical_harmonics.solid_sh_backward")
@@ -103,7 +109,7 @@ def geometry_of_positions(config, rng):
 
 @check_of("network.geometry.real_harmonics_backward")
 def real_harmonics(config, rng):
-    functions = without_cache(geometry.real_harmonics_forward, geometry.real_harmonics_backward)
+    functions = with_pairs(geometry.real_harmonics_forward, geometry.real_harmonics_backward)
     return *functions, [random_complex(rng, 9, B, P)]
 
 
@@ -126,15 +132,9 @@ def pair_functions(config, rng):
     return by_params(forward, backward, params, batch.positions)
 
 
-@check_of("network.pairs.spread_parts_backward")
-def spread_parts(config, rng):
-    functions = without_cache(pairs.spread_parts, pairs.spread_parts_backward)
-    return *functions, [random_complex(rng, 3, B, P)]
-
-
 @check_of("network.pairs.spread_backward")
 def spread(config, rng):
-    return *without_cache(pairs.spread, pairs.spread_backward), [random_complex(rng, 3, B, P)]
+    return *with_pairs(pairs.spread, pairs.spread_backward), [random_complex(rng, 3, B, P)]
 
 
 @check_of("network.real_form.real_matrix_backward")
@@ -189,7 +189,10 @@ def arrange(config, rng):
 
 @check_of("network.edge_network.dot_products_backward")
 def dot_products(config, rng):
-    return edge_network.dot_products_forward, edge_network.dot_products_backward, [random_complex(rng, 9, C, B, N)]
+    def forward(features):
+        return edge_network.dot_products_forward(features, PAIRS)
+
+    return forward, edge_network.dot_products_backward, [random_complex(rng, 9, C, B, N)]
 
 
 @check_of("network.edge_network.edge_network_backward")
@@ -204,7 +207,11 @@ def edges(config, rng):
         random_complex(rng, 2, C, C),
         random_complex(rng, 3 * C, C + num_radial),
     ]
-    return edge_network.edge_network_forward, edge_network.edge_network_backward, inputs
+
+    def forward(*inputs):
+        return edge_network.edge_network_forward(*inputs, PAIRS)
+
+    return forward, edge_network.edge_network_backward, inputs
 
 
 @check_of("network.vertex_network.edge_to_vertex_backward")
@@ -215,7 +222,7 @@ def edge_to_vertex(config, rng):
     def backward(d, cache):
         return vertex_network.edge_to_vertex_backward(d, *cache)
 
-    return forward, backward, [rng.standard_normal((2, C, B, N, 2, N)), rng.standard_normal((9, B, N, 2, N))]
+    return forward, backward, [random_complex(rng, 2, C, B, N, N), rng.standard_normal((B, 9, N, 2 * N))]
 
 
 @check_of("network.vertex_network.aggregate_backward")
@@ -223,19 +230,19 @@ def aggregate(config, rng):
     """By the complex harmonics, which reach a higher ℓ than this layer's edges."""
 
     def forward(edges, harmonics, features):
-        real = geometry.real_harmonics_forward(harmonics)
+        real = geometry.real_harmonics_forward(harmonics, PAIRS)
         out = np.empty((len(edges) ** 2, len(features), 2, *features.shape[1:]))
-        return out, vertex_network.aggregate_forward(edges, real, features, out)
+        return out, vertex_network.aggregate_forward(edges, real, features, PAIRS, out)
 
     def backward(d, cache):
         d_edges, d_real, d_features = vertex_network.aggregate_backward(d, cache)
-        return d_edges, geometry.real_harmonics_backward(d_real), d_features
+        return d_edges, geometry.real_harmonics_backward(d_real, PAIRS), d_features
 
     return forward, backward, [random_complex(rng, 2, C, B, P), random_complex(rng, 9, B, P), random_features(rng)]
 
 
-def random_features(rng, l_max=2):
-    return random_complex(rng, (l_max + 1) ** 2, C, B, N)
+def random_features(rng, l_max=2, num_channels=C):
+    return random_complex(rng, (l_max + 1) ** 2, num_channels, B, N)
 
 
 @check_of("network.vertex_network.square_backward")
@@ -257,9 +264,9 @@ def couple(config, rng):
     return forward, vertex_network.couple_backward, [rng.standard_normal((num_products, 2, C, B, N))]
 
 
-def mixing_matrices(coefficients, rng):
+def mixing_matrices(coefficients, rng, num_channels=C):
     """Any real numbers: real and imaginary parts need not stand as in a complex matrix."""
-    return rng.standard_normal((C, 2, sum(coefficients.num_paths), 2, C))
+    return rng.standard_normal((sum(coefficients.num_paths), 2, num_channels, 2, C))
 
 
 @check_of("network.vertex_network.mix_backward")
@@ -273,21 +280,38 @@ def mix(config, rng):
     return forward, vertex_network.mix_backward, [paths, mixing_matrices(coefficients, rng)]
 
 
-@check_of("network.vertex_network.vertex_network_backward")
-def vertex(config, rng):
+@check_of("network.vertex_network.paths_backward")
+def paths(config, rng):
     """By the complex harmonics, as for `aggregate_backward`."""
     coefficients = coupling(2, 1, 2, config.vertex_order, "float64", "cpu")
 
+    def forward(edges, harmonics, features):
+        real = geometry.real_harmonics_forward(harmonics, PAIRS)
+        return vertex_network.paths_forward(edges, real, features, coefficients, PAIRS)
+
+    def backward(d, cache):
+        d_edges, d_real, d_features = vertex_network.paths_backward(d, cache)
+        return d_edges, geometry.real_harmonics_backward(d_real, PAIRS), d_features
+
+    return forward, backward, [random_complex(rng, 2, C, B, P), random_complex(rng, 9, B, P), random_features(rng)]
+
+
+@check_of("network.vertex_network.vertex_network_backward")
+def vertex(config, rng):
+    """By the complex harmonics, as for `aggregate_backward`; with more channels than `CHANNELS_AT_ONCE`."""
+    coefficients = coupling(2, 1, 2, config.vertex_order, "float64", "cpu")
+
     def forward(edges, harmonics, features, matrices):
-        real = geometry.real_harmonics_forward(harmonics)
-        return vertex_network.vertex_network_forward(edges, real, features, matrices, coefficients)
+        real = geometry.real_harmonics_forward(harmonics, PAIRS)
+        return vertex_network.vertex_network_forward(edges, real, features, matrices, coefficients, PAIRS)
 
     def backward(d, cache):
         d_edges, d_real, *others = vertex_network.vertex_network_backward(d, cache)
-        return d_edges, geometry.real_harmonics_backward(d_real), *others
+        return d_edges, geometry.real_harmonics_backward(d_real, PAIRS), *others
 
-    inputs = [random_complex(rng, 2, C, B, P), random_complex(rng, 9, B, P), random_features(rng)]
-    return forward, backward, [*inputs, mixing_matrices(coefficients, rng)]
+    edges, harmonics = random_complex(rng, 2, 6, B, P), random_complex(rng, 9, B, P)
+    features = random_features(rng, num_channels=6)
+    return forward, backward, [edges, harmonics, features, mixing_matrices(coefficients, rng, num_channels=6)]
 
 
 @check_of("network.output_network.invariants_backward")
@@ -404,14 +428,16 @@ def layer(config, rng):
 
     def forward(edges, features, radial, mask, harmonics, *values):
         own = {f"layers.1.{name}": value for name, value in zip(names, values, strict=True)}
-        real = geometry.real_harmonics_forward(harmonics)
-        *outputs, cache = model.layer_forward(own, 1, edges, features, radial, mask, real, config)
+        real = geometry.real_harmonics_forward(harmonics, PAIRS)
+        of_pairs = molecules(config)[1]._replace(pairs=PAIRS)
+        functions = geometry.PairFunctions(of_pairs, [None, radial], [None, mask], real)
+        *outputs, cache = model.layer_forward(own, 1, edges, features, functions, config)
         return join(outputs), (outputs, cache)
 
     def backward(d, caches):
         outputs, cache = caches
         *gradients, d_real, grads = model.layer_backward(*split(d, outputs), cache)
-        return *gradients, geometry.real_harmonics_backward(d_real), *(grads[name] for name in names)
+        return *gradients, geometry.real_harmonics_backward(d_real, PAIRS), *(grads[name] for name in names)
 
     return forward, backward, inputs
 

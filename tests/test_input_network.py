@@ -63,7 +63,7 @@ def test_qm9s_scalars_come_from_messages_under_a_soft_mask(rng):
     config = small_config("supplement", **QM9)
     params, (charges, geometry) = random_params(config, rng), formaldehyde_and_water(config)
     features, _ = input_network_forward(params, charges, geometry, config)
-    atom_features, distances = featurize(charges, config, np.float64), spread(geometry.distances)
+    atom_features, distances = featurize(charges, config, np.float64), spread(geometry.distances, geometry.pairs)
     expected = np.zeros((1, 2, 2, 4), complex)
     for b, i in np.argwhere(charges > 0):
         message = sum(
@@ -82,7 +82,7 @@ def test_the_released_messages_have_a_filter_for_every_feature(rng):
     params, (charges, geometry) = random_params(config, rng), formaldehyde_and_water(config)
     weights, _ = filter_forward(params, geometry, config)
     eta, _ = radial_forward(params["input.radial.kappa"][None], params["input.radial.phi"][None], geometry, config)
-    weights, eta, distances = spread(weights), spread(eta[0]), spread(geometry.distances)
+    weights, eta, distances = (spread(x, geometry.pairs) for x in (weights, eta[0], geometry.distances))
     beyond = 0
     for b, j, i in np.ndindex(2, 4, 4):
         r = 0 if i == j else distances[b, j, i]
@@ -99,7 +99,7 @@ def test_the_released_input_sums_filtered_messages_and_leaks_below_zero(rng):
     config = small_config("released", **QM9)
     params, (charges, geometry) = random_params(config, rng), formaldehyde_and_water(config)
     features, _ = input_network_forward(params, charges, geometry, config)
-    weights = spread(filter_forward(params, geometry, config)[0])
+    weights = spread(filter_forward(params, geometry, config)[0], geometry.pairs)
     atom_features = featurize(charges, config, np.float64)
     for b, i in np.argwhere(charges > 0):
         message = sum(weights[:, b, j, i] * atom_features[:, b, j] for j in range(4))

@@ -6,7 +6,7 @@ from conftest import ETHANOL, FORMALDEHYDE, WATER, assert_close, batch_of, rando
 
 from cormorant_np import model
 from cormorant_np.gradient_check import gradient_error, inner
-from cormorant_np.network.pairs import entry_places, pair_indices, part_indices, part_places
+from cormorant_np.network.pairs import pair_indices, pairs_of_atoms
 from cormorant_np.so3_vector import l_of_rows, parity
 
 
@@ -115,7 +115,8 @@ def test_gradients_have_the_precision_of_the_network(config, rng):
 
 
 def test_what_is_shared_by_all_calls_cannot_be_changed():
-    shared = [*pair_indices(3, "cpu"), part_indices(3, "cpu"), *entry_places(3, "cpu"), *part_places(3, "cpu")]
+    _, *tables, places = pairs_of_atoms(3, False, "cpu")
+    shared = [*pair_indices(3, "cpu"), *tables, *places]
     shared += [l_of_rows(np.zeros((4, 1))), parity(np.zeros((4, 1)))]
     for array in shared:
         with pytest.raises(ValueError, match="read-only"):

@@ -7,7 +7,7 @@ from cormorant_np.training.operations import count_operations
 def test_the_smallest_network_counted_by_hand():
     """Two atoms, one channel and ℓ = 0: one dot product and 16 radial functions; aggregate, square and identity."""
     config = Config.md17(num_channels=1, l_max=(0,), l_max_sh=(0,))
-    pairs, ordered_pairs, atoms = 3, 4, 2
+    pairs, ordered_pairs, atoms = 2, 4, 2  # of the two atoms, and one that stands for both with themselves
     expected = {
         "edge network": 3 * 8 * pairs * (1 + 16 + 1),
         "edge to vertex": 3 * 4 * ordered_pairs,

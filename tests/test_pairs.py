@@ -4,21 +4,21 @@ import numpy as np
 import pytest
 from conftest import random_complex
 
-from cormorant_np.network.pairs import (
-    gather,
-    pair_indices,
-    spread,
-    spread_backward,
-    spread_parts,
-    spread_parts_backward,
-)
+from cormorant_np.network.pairs import gather, pair_indices, pairs_of_atoms, spread, spread_backward
 
 N = 4
-PAIRS = [(j, i) for j in range(N) for i in range(j, N)]
+APART = [(j, i) for j in range(N) for i in range(j + 1, N)]
+PAIRS = {
+    True: [*((i, i) for i in range(N)), *APART],
+    False: [(0, 0), *APART],
+}
+"""By whether atoms are their own neighbours; if not, (0, 0) stands for all (i, i)."""
+
+either = pytest.mark.parametrize("self_pairs", [True, False])
 
 
 @pytest.mark.parametrize("n", [1, 2, 4, 16])
-def test_pairs_are_numbered_row_by_row_and_both_orders_have_one_number(n):
+def test_pairs_of_things_are_numbered_row_by_row_and_both_orders_have_one_number(n):
     first, second, numbers = pair_indices(n, "cpu")
     pairs = [(j, i) for j in range(n) for i in range(j, n)]
     assert list(zip(first, second, strict=True)) == pairs
@@ -27,54 +27,56 @@ def test_pairs_are_numbered_row_by_row_and_both_orders_have_one_number(n):
         assert numbers[j, i] == pairs.index((min(i, j), max(i, j)))
 
 
-def test_every_pair_is_spread_to_its_two_places(rng):
-    x = random_complex(rng, 3, 2, len(PAIRS))
-    full = spread(x)
+@either
+def test_pairs_of_atoms_begin_with_those_of_an_atom_with_itself(self_pairs):
+    pairs = pairs_of_atoms(N, self_pairs, "cpu")
+    assert list(zip(pairs.first, pairs.second, strict=True)) == PAIRS[self_pairs]
+    assert pairs.num_own == (N if self_pairs else 1)
+    for j, i in np.ndindex(N, N):
+        pair = (min(i, j), max(i, j)) if i != j or self_pairs else (0, 0)
+        assert pairs.numbers[j, i] == PAIRS[self_pairs].index(pair)
+
+
+@either
+def test_one_atom_has_one_pair(self_pairs):
+    assert spread(np.array([3.0]), pairs_of_atoms(1, self_pairs, "cpu")).tolist() == [[3.0]]
+
+
+@either
+def test_every_pair_is_spread_to_its_two_places(self_pairs, rng):
+    x = random_complex(rng, 3, 2, len(PAIRS[self_pairs]))
+    full = spread(x, pairs_of_atoms(N, self_pairs, "cpu"))
     assert full.shape == (3, 2, N, N)
-    for p, (j, i) in enumerate(PAIRS):
+    for p, (j, i) in enumerate(PAIRS[self_pairs]):
         assert (full[..., j, i] == x[..., p]).all() and (full[..., i, j] == x[..., p]).all()
+    if not self_pairs:
+        assert all((full[..., i, i] == x[..., 0]).all() for i in range(N))
 
 
-def test_the_gradient_of_a_pair_is_the_sum_of_its_two_places_and_of_an_atom_itself_one(rng):
+@either
+def test_the_gradient_of_a_pair_is_the_sum_of_its_two_places_and_of_an_atom_itself_one(self_pairs, rng):
     d = random_complex(rng, 3, 2, N, N)
-    d_pairs = spread_backward(d)
-    assert d_pairs.shape == (3, 2, len(PAIRS))
-    for p, (j, i) in enumerate(PAIRS):
+    d_pairs = spread_backward(d, pairs_of_atoms(N, self_pairs, "cpu"))
+    assert d_pairs.shape == (3, 2, len(PAIRS[self_pairs]))
+    for p, (j, i) in enumerate(PAIRS[self_pairs]):
         expected = d[..., j, i] if i == j else d[..., j, i] + d[..., i, j]
         np.testing.assert_array_equal(d_pairs[..., p], expected)
 
 
-def test_gathering_takes_one_order_of_each_pair(rng):
+@either
+def test_gathering_takes_one_order_of_each_pair(self_pairs, rng):
     x = random_complex(rng, 3, 2, N, N)
-    np.testing.assert_array_equal(gather(x), np.stack([x[..., j, i] for j, i in PAIRS], axis=-1))
-
-
-def test_the_number_of_atoms_is_found_from_the_number_of_pairs():
-    for n in range(1, 130):
-        num_pairs = n * (n + 1) // 2
-        assert spread(np.zeros(num_pairs)).shape == (n, n)
+    expected = np.stack([x[..., j, i] for j, i in PAIRS[self_pairs]], axis=-1)
+    np.testing.assert_array_equal(gather(x, pairs_of_atoms(N, self_pairs, "cpu")), expected)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "complex64"])
 def test_the_precision_is_kept(dtype):
-    x = np.ones((2, len(PAIRS)), dtype)
-    assert spread(x).dtype == spread_backward(spread(x)).dtype == gather(spread(x)).dtype == dtype
-
-
-def test_parts_are_those_of_the_receivers_row(rng):
-    x = random_complex(rng, 2, len(PAIRS))
-    parts, whole = spread_parts(x), spread(x)
-    assert parts.shape == (2, N, 2, N)
-    np.testing.assert_array_equal(parts[:, :, 0], whole.real)
-    np.testing.assert_array_equal(parts[:, :, 1], whole.imag)
-
-
-def test_the_gradient_of_the_parts_of_a_pair_is_that_of_both_its_places(rng):
-    d = rng.standard_normal((2, N, 2, N))
-    d_whole = d[:, :, 0] + 1j * d[:, :, 1]  # (2, N_i, N_j)
-    np.testing.assert_array_equal(spread_parts_backward(d), spread_backward(d_whole.swapaxes(1, 2)))
+    pairs = pairs_of_atoms(N, False, "cpu")
+    full = spread(np.ones((2, len(pairs.first)), dtype), pairs)
+    assert full.dtype == spread_backward(full, pairs).dtype == gather(full, pairs).dtype == dtype
 
 
 def test_entries_come_in_the_order_of_memory(rng):
-    x = random_complex(rng, 3, 2, N, N)
-    assert gather(x).flags.c_contiguous and spread_backward(x).flags.c_contiguous
+    x, pairs = random_complex(rng, 3, 2, N, N), pairs_of_atoms(N, False, "cpu")
+    assert gather(x, pairs).flags.c_contiguous and spread_backward(x, pairs).flags.c_contiguous

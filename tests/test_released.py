@@ -59,9 +59,9 @@ def network(name):
     return config, params, batch, energy, forward_cache
 
 
-def by_pair(edges):
+def by_pair(edges, pairs):
     """(C, B, P) → (B, i, j, C)"""
-    return spread(edges).transpose(1, 3, 2, 0)
+    return spread(edges, pairs).transpose(1, 3, 2, 0)
 
 
 def by_atom(features):
@@ -103,14 +103,16 @@ def test_gradient_of_the_energy_by_positions(name):
 def test_harmonics_and_radial_functions(name):
     config, params, batch, *_ = network(name)
     data = fixture(name)
-    pairs, _ = pair_functions_forward(arrange_forward(params, config), batch.charges, batch.positions, config)
+    functions, _ = pair_functions_forward(arrange_forward(params, config), batch.charges, batch.positions, config)
+    pairs = functions.geometry.pairs
     # the fixture's pairs with padding have harmonics, which its mask takes out later
-    neighbours = spread(pairs.geometry.neighbours) > 0
+    neighbours = spread(functions.geometry.neighbours, pairs) > 0
     for l in range(3):
-        harmonics = pairs.harmonics[l * l : (l + 1) ** 2, :, :, 0].transpose(1, 2, 3, 0) @ real_from_complex(l).conj()
+        real = functions.harmonics[:, l * l : (l + 1) ** 2, :, ::2]  # (B, m, N_i, N_j)
+        harmonics = real.transpose(0, 2, 3, 1) @ real_from_complex(l).conj()
         assert_close(harmonics[neighbours], data[f"mid.sph.l{l}"][neighbours][:, 0], 1e-10)
     for s in range(config.num_layers):
-        assert_close(by_pair(pairs.radial[s]), data[f"mid.radial.{s}"], 1e-10)
+        assert_close(by_pair(functions.radial[s], pairs), data[f"mid.radial.{s}"], 1e-10)
 
 
 @pytest.mark.parametrize("name", WITH_INTERMEDIATES)
@@ -118,16 +120,14 @@ def test_activations(name):
     config, params, batch, *_ = network(name)
     data = fixture(name)
     weights = arrange_forward(params, config)
-    pairs, _ = pair_functions_forward(weights, batch.charges, batch.positions, config)
-    features, _ = input_network_forward(params, batch.charges, pairs.geometry, config)
+    functions, _ = pair_functions_forward(weights, batch.charges, batch.positions, config)
+    features, _ = input_network_forward(params, batch.charges, functions.geometry, config)
     assert_close(by_atom(features), data["mid.input.l0"], 1e-10)
-    edges = np.empty((0, config.num_channels, *pairs.geometry.distances.shape), complex)
+    edges = np.empty((0, config.num_channels, *functions.geometry.distances.shape), complex)
     for s in range(config.num_layers):
-        edges, features, _ = model.layer_forward(
-            weights, s, edges, features, pairs.radial[s], pairs.masks[s], pairs.harmonics, config
-        )
+        edges, features, _ = model.layer_forward(weights, s, edges, features, functions, config)
         for l in range(len(edges)):
-            assert_close(by_pair(edges[l]), data[f"mid.edge.{s}.l{l}"], 1e-10)
+            assert_close(by_pair(edges[l], functions.geometry.pairs), data[f"mid.edge.{s}.l{l}"], 1e-10)
         for l in range(config.l_max[s] + 1):
             assert_close(by_atom(features[l * l : (l + 1) ** 2]), data[f"mid.atom.{s}.l{l}"], 1e-10)
 

@@ -17,8 +17,8 @@ from conftest import (
 from cormorant_np import model, plain
 from cormorant_np.network.arrangement import arrange_forward, layer_coupling
 from cormorant_np.network.geometry import pair_functions_forward, real_harmonics_forward
-from cormorant_np.network.pairs import spread
-from cormorant_np.network.real_form import join, split
+from cormorant_np.network.pairs import pairs_of_atoms, spread
+from cormorant_np.network.real_form import join
 from cormorant_np.network.vertex_network import (
     aggregate_forward,
     edge_to_vertex_forward,
@@ -28,15 +28,21 @@ from cormorant_np.network.vertex_network import (
 from cormorant_np.so3_vector import block
 from cormorant_np.spherical_harmonics import real_from_complex
 
-B, N, C = 2, 3, 2
+B, N, C = 2, 3, 6  # more channels than `CHANNELS_AT_ONCE`, and no multiple of it
 P = N * (N + 1) // 2
+PAIRS = pairs_of_atoms(N, True, "cpu")
 ORDERS = [("aggregate", "square", "identity"), ("aggregate", "identity", "square")]
+
+
+def twice(y):
+    """(rows, B, N_i, N_j) → (B, rows, N_i, 2N_j), every number for both parts of another one."""
+    return np.repeat(y.swapaxes(0, 1), 2, axis=3)
 
 
 def test_edges_become_vectors_by_a_product_with_the_harmonics(rng):
     """(S3), for real and complex harmonics, of which the real ones are U times the complex ones."""
     g, y = random_complex(rng, 4, C, B, N, N), rng.standard_normal((16, B, N, N))
-    vectors = join(edge_to_vertex_forward(split(g, 4), np.repeat(y[:, :, :, None], 2, axis=3)), 4)
+    vectors = edge_to_vertex_forward(g, twice(y))
     assert vectors.shape == (C, B, 16, N, N)
     for b, l in np.ndindex(B, 4):
         adjoint = real_from_complex(l).conj().T
@@ -49,16 +55,17 @@ def test_edges_become_vectors_by_a_product_with_the_harmonics(rng):
 @pytest.mark.parametrize("l_in, l_sh, l_out", [(0, 2, 2), (1, 2, 2), (2, 1, 1), (2, 2, 2), (2, 0, 2)])
 def test_new_activations_are_mixtures_of_aggregate_square_and_identity(l_in, l_sh, l_out, order, rng):
     """(S5)"""
-    config = small_config(l_max=(l_in, l_out), l_max_sh=(l_in, l_sh), vertex_order=order)
+    config = small_config(num_channels=C, l_max=(l_in, l_out), l_max_sh=(l_in, l_sh), vertex_order=order)
     params, positions = random_params(config, rng), rng.standard_normal((B, N, 3))
     weights, features = arrange_forward(params, config), random_complex(rng, (l_in + 1) ** 2, C, B, N)
     edges, couple = random_complex(rng, l_sh + 1, C, B, P), layer_coupling(config, 1, features)
-    pairs, _ = pair_functions_forward(weights, np.ones((B, N), int), positions, config)
-    new_features, _ = vertex_network_forward(edges, pairs.harmonics, features, weights["layers.1.vertex"], couple)
+    functions, _ = pair_functions_forward(weights, np.ones((B, N), int), positions, config)
+    matrices = weights["layers.1.vertex"]
+    new_features, _ = vertex_network_forward(edges, functions.harmonics, features, matrices, couple, PAIRS)
 
     for b in range(B):
         _, harmonics, _ = plain.geometry_forward(positions[b], config)
-        G, _ = plain.edge_to_vertex_forward(list(ordered(edges, b)), harmonics)
+        G, _ = plain.edge_to_vertex_forward(list(ordered(edges, PAIRS, b)), harmonics)
         by_name = plain.under("layers.1.vertex.weight.", params)
         expected, _ = plain.vertex_network_forward(by_name, G, by_l(features, b), order)
         for actual, f in zip(by_l(new_features, b), expected, strict=True):
@@ -71,19 +78,18 @@ def test_a_layer_is_what_the_equations_say(s, config, rng):
     molecules = [FORMALDEHYDE, WATER]
     batch, params = batch_of(molecules, config), random_params(config, rng)
     weights = arrange_forward(params, config)
-    pairs, _ = pair_functions_forward(weights, batch.charges, batch.positions, config)
-    edges = random_complex(rng, config.l_max_sh[s - 1] + 1 if s > 0 else 0, *pairs.masks.shape[1:])
-    features = random_complex(rng, (config.layer_l_max(s) + 1) ** 2, C, B, 4)
-    new_edges, new_features, _ = model.layer_forward(
-        weights, s, edges, features, pairs.radial[s], pairs.masks[s], pairs.harmonics, config
-    )
+    functions, _ = pair_functions_forward(weights, batch.charges, batch.positions, config)
+    edges = random_complex(rng, config.l_max_sh[s - 1] + 1 if s > 0 else 0, *functions.masks.shape[1:])
+    features = random_complex(rng, (config.layer_l_max(s) + 1) ** 2, 2, B, 4)
+    new_edges, new_features, _ = model.layer_forward(weights, s, edges, features, functions, config)
+    pairs = functions.geometry.pairs
 
     for b, (charges, positions) in enumerate(molecules):
         n = len(charges)
         distances, harmonics, _ = plain.geometry_forward(np.array(positions), config)
-        g, F = list(ordered(edges, b, n)), by_l(features, b, n)
+        g, F = list(ordered(edges, pairs, b, n)), by_l(features, b, n)
         g, F, _ = plain.layer_forward(plain.under(f"layers.{s}.", params), g, F, distances, harmonics, config)
-        assert_close(ordered(new_edges, b, n), np.array(g))
+        assert_close(ordered(new_edges, pairs, b, n), np.array(g))
         for actual, f in zip(by_l(new_features, b, n), F, strict=True):
             assert_close(actual, f)
 
@@ -93,8 +99,8 @@ def test_aggregation_sums_over_the_senders(rng):
     edges, features = random_complex(rng, 2, C, B, P), random_complex(rng, 9, C, B, N)
     y = rng.standard_normal((9, B, N, N))  # of receiver and sender
     out = np.empty((4, 9, 2, C, B, N))
-    aggregate_forward(edges, np.repeat(y[:, :, :, None], 2, axis=3), features, out)
-    sums, g = join(out, 2), spread(edges)[[0, 1, 1, 1]]
+    aggregate_forward(edges, twice(y), features, PAIRS, out)
+    sums, g = join(out, 2), spread(edges, PAIRS)[[0, 1, 1, 1]]
     for p, q, c, b, i in np.ndindex(4, 9, C, B, N):
         expected = sum(g[p, c, b, i, j] * y[p, b, i, j] * features[q, c, b, j] for j in range(N))
         np.testing.assert_allclose(sums[p, q, c, b, i], expected, rtol=1e-12)
@@ -107,11 +113,11 @@ def test_the_square_lists_every_pair_of_components_once(rng):
 
 
 def test_complex64_stays_complex64(rng):
-    config = small_config(l_max=(1, 1), l_max_sh=(1, 1))
+    config = small_config(num_channels=C, l_max=(1, 1), l_max_sh=(1, 1))
     weights = arrange_forward(random_params(config, rng, np.float32), config)
     features = random_complex(rng, 4, C, B, N).astype(np.complex64)
     edges, y = (random_complex(rng, *shape, B, P).astype(np.complex64) for shape in ((2, C), (4,)))
-    harmonics, couple = real_harmonics_forward(y), layer_coupling(config, 1, features)
+    harmonics, couple = real_harmonics_forward(y, PAIRS), layer_coupling(config, 1, features)
     assert harmonics.dtype == np.float32
-    new_features, _ = vertex_network_forward(edges, harmonics, features, weights["layers.1.vertex"], couple)
+    new_features, _ = vertex_network_forward(edges, harmonics, features, weights["layers.1.vertex"], couple, PAIRS)
     assert new_features.dtype == np.complex64

@@ -32,7 +32,8 @@ def arrange_forward(params, config):
         "radial.kappa" and so on: those of `OF_ALL_LAYERS`, stacked over the layers
         "layers.s.edge_g" (ℓ, C, C) and "layers.s.edge_d_eta" (ℓ C, (L+1) C + K): the columns of layer s's edge weights
         that multiply g^s, and those that multiply d ⊕ η, zero where an ℓ has no d
-        "layers.s.vertex" (C, 2, Σ_ℓ K'_ℓ, 2, C): layer s's folded vertex weights, of all ℓ side by side, in real form
+        "layers.s.vertex" (Σ_ℓ K'_ℓ, 2, C, 2, C): layer s's folded vertex weights in real form, transposed, of all ℓ
+        below each other
         and the parameters of input and output as they are
     """
     xp = get_array_module(next(iter(params.values())))
@@ -105,12 +106,13 @@ def _vertex_matrices(weights, folds):
         for w, fold in zip(weights, folds, strict=True)
     ]
     folded = xp.concatenate([fold @ w for fold, w in zip(folds, parts, strict=True)], axis=1)  # (C, Σ K'_ℓ, 2C)
-    return real_matrix(folded.view(weights[0].dtype), 0)
+    return real_matrix(folded.view(weights[0].dtype).transpose(1, 2, 0).conj(), 0)
 
 
 def _vertex_matrices_backward(d_matrices, folds):
     """For every ℓ, (C, K_ℓ C): the transpose of the fold."""
-    d_folded = real_matrix_backward(d_matrices, 0)  # (C, Σ K'_ℓ, C)
+    xp = get_array_module(d_matrices)
+    d_folded = xp.ascontiguousarray(real_matrix_backward(d_matrices, 0).conj().transpose(2, 0, 1))  # (C, Σ K'_ℓ, C)
     d_parts, d_weights, start = d_folded.view(d_matrices.dtype), [], 0
     for fold in folds:
         d = fold.T @ d_parts[:, start : start + len(fold)]  # (C, K_ℓ, 2C)

@@ -1,11 +1,11 @@
 """The edge network: scalars for every pair of atoms (section 1.4.2)."""
 
-from cormorant_np.backend import device_of, get_array_module
-from cormorant_np.network.pairs import gather, pair_indices, spread
+from cormorant_np.backend import get_array_module
+from cormorant_np.network.pairs import gather, spread
 from cormorant_np.so3_vector import block, dual, num_l
 
 
-def edge_network_forward(edges, features, radial, mask, weights_g, weights_d_eta):
+def edge_network_forward(edges, features, radial, mask, weights_g, weights_d_eta, pairs):
     """New edge scalars from the old ones, dot products and radial functions (S2); `plain.edge_network_forward`, fast:
 
         g_ℓc,ij^(s+1) = μ_c,ij Σ_c' ( g_ℓ,ij^s ⊕ d_ij^s ⊕ η_ij )_c' (W_ℓ)_cc'.
@@ -22,6 +22,7 @@ def edge_network_forward(edges, features, radial, mask, weights_g, weights_d_eta
     mask : (C, B, P) real, μ
     weights_g : (number of ℓ with g^s, C, C) complex, the columns of W_ℓ for g^s
     weights_d_eta : ((L_sh+1) C, (L+1) C + K) complex, those for d ⊕ η, of one ℓ below the other
+    pairs : Pairs
 
     Returns
     -------
@@ -29,7 +30,7 @@ def edge_network_forward(edges, features, radial, mask, weights_g, weights_d_eta
     cache
     """
     xp = get_array_module(features)
-    dots, duals = dot_products_forward(features)
+    dots, dots_cache = dot_products_forward(features, pairs)
     d_eta = xp.concatenate([dots, radial]).reshape(weights_d_eta.shape[1], -1)  # ((L+1) C + K, B P)
     num_l_g, num_channels, num_pairs = len(weights_g), len(mask), mask[0].size
     g = edges[:num_l_g].reshape(num_l_g, num_channels, num_pairs)  # (ℓ, C, B P)
@@ -37,7 +38,7 @@ def edge_network_forward(edges, features, radial, mask, weights_g, weights_d_eta
     mixed[:num_l_g] += weights_g @ g
     mask = mask.reshape(num_channels, num_pairs).astype(mixed.dtype)
     new_edges = (mixed * mask).reshape(-1, num_channels, *radial.shape[1:])  # (L_sh+1, C, B, P)
-    return new_edges, (edges, g, d_eta, mask, mixed, weights_g, weights_d_eta, duals)
+    return new_edges, (edges, g, d_eta, mask, mixed, weights_g, weights_d_eta, len(dots), dots_cache)
 
 
 def edge_network_backward(d_new_edges, cache, by_params=True):
@@ -55,7 +56,7 @@ def edge_network_backward(d_new_edges, cache, by_params=True):
     -------
     (L_edge+1, C, B, P), ((L+1)², C, B, N), (K, B, P) complex, (C, B, P) real, and two with the weights' shapes
     """
-    edges, g, d_eta, mask, mixed, weights_g, weights_d_eta, duals = cache
+    edges, g, d_eta, mask, mixed, weights_g, weights_d_eta, num_dots, dots_cache = cache
     xp = get_array_module(d_eta)
     pairs_shape = d_new_edges.shape[2:]
     d_new_edges = d_new_edges.reshape(mixed.shape)  # (L_sh+1, C, B P)
@@ -66,15 +67,14 @@ def edge_network_backward(d_new_edges, cache, by_params=True):
     d_edges = xp.zeros_like(edges)
     xp.matmul(weights_g.conj().swapaxes(1, 2), of_g, out=d_edges[: len(g)].reshape(g.shape))
     d_x = (weights_d_eta.conj().T @ of_d_eta).reshape(len(d_eta), *pairs_shape)  # ((L+1) C + K, B, P)
-    num_dots = num_l(duals) * len(mask)
-    d_features, d_radial = dot_products_backward(d_x[:num_dots], duals), d_x[num_dots:]
+    d_features, d_radial = dot_products_backward(d_x[:num_dots], dots_cache), d_x[num_dots:]
     if not by_params:
         return d_edges, d_features, d_radial, d_mask, None, None
     d_weights_g = of_g @ g.conj().swapaxes(1, 2)  # (ℓ, C, C)
     return d_edges, d_features, d_radial, d_mask, d_weights_g, of_d_eta @ d_eta.conj().T
 
 
-def dot_products_forward(features):
+def dot_products_forward(features, pairs):
     """Scalar products of all pairs of atoms (third item and footnote 1 under S2); `plain.dot_forward`, fast:
 
         d_ℓc,ij = Σ_m (-1)^m F_ℓmc,i F_ℓ-mc,j,
@@ -98,11 +98,11 @@ def dot_products_forward(features):
     for l in range(len(dots)):
         f_j = duals[block(l)].transpose(1, 2, 3, 0)  # (C, B, N_j, m)
         xp.matmul(f_j, features[block(l)].transpose(1, 2, 0, 3), out=dots[l])  # (C, B, N_j, N_i)
-    dots = gather(dots)  # (L+1, C, B, P)
-    return dots.reshape(-1, *dots.shape[2:]), duals
+    dots = gather(dots, pairs)  # (L+1, C, B, P)
+    return dots.reshape(-1, *dots.shape[2:]), (duals, pairs)
 
 
-def dot_products_backward(d_dots, duals):
+def dot_products_backward(d_dots, cache):
     """Gradient by F. With the dual F̃_m = (-1)^m F_-m, d_ij = Σ_m F̃_mj F_mi = Σ_m F̃_mi F_mj, hence
 
         dF_mi = Σ_j≠i conj(F̃_mj) dd_ij + 2 conj(F̃_mi) dd_ii.
@@ -110,16 +110,15 @@ def dot_products_backward(d_dots, duals):
     Parameters
     ----------
     d_dots : ((L+1) C, B, P) complex
-    duals : ((L+1)², C, B, N) complex, F̃
 
     Returns
     -------
     ((L+1)², C, B, N) complex
     """
+    duals, pairs = cache
     xp = get_array_module(duals)
-    first, second, _ = pair_indices(duals.shape[-1], device_of(duals))
-    twice = 1 + (first == second).astype(duals.real.dtype)
-    d = spread((d_dots * twice).reshape(-1, *duals.shape[1:3], d_dots.shape[-1]))  # (L+1, C, B, N_j, N_i)
+    d = spread(d_dots.reshape(-1, *duals.shape[1:3], d_dots.shape[-1]), pairs)  # (L+1, C, B, N_j, N_i)
+    d.reshape(*d.shape[:3], -1)[..., :: d.shape[-1] + 1] *= 2
     conjugate = duals.conj().transpose(1, 2, 0, 3)  # (C, B, rows, N_j)
     d_features = xp.empty_like(duals)
     for l in range(len(d)):

@@ -10,14 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from cormorant_np.backend import device_of, get_array_module, to_device
-from cormorant_np.network.pairs import (
-    entry_places,
-    pair_indices,
-    part_indices,
-    part_places,
-    spread,
-    spread_backward,
-)
+from cormorant_np.network.pairs import Pairs, pairs_of_atoms, spread, spread_backward
 from cormorant_np.network.radial import mask_backward, mask_forward, radial_backward, radial_forward
 from cormorant_np.so3_vector import num_l, parity
 from cormorant_np.spherical_harmonics import (
@@ -33,6 +26,7 @@ from cormorant_np.spherical_harmonics import (
 class Geometry(NamedTuple):
     """What the layers need to know about B molecules of at most N atoms.
 
+    pairs : Pairs of N atoms, with whose entries all arrays (…, B, P) are
     atoms : (B, N) real, 1 for atoms and 0 for padding
     distances : (B, P) real, |r_ij| in Å; 1 where there is no pair of two different atoms
     distinct : (B, P) real, 1 for pairs of two different atoms, else 0
@@ -40,6 +34,7 @@ class Geometry(NamedTuple):
     harmonics : ((L_sh+1)², B, P) complex, Y_ℓm(r̂_ij); Y_ℓm(r̂_ji) is (-1)^ℓ times it
     """
 
+    pairs: Pairs
     atoms: np.ndarray
     distances: np.ndarray
     distinct: np.ndarray
@@ -63,7 +58,8 @@ def geometry_forward(charges, positions, config):
     -------
     Geometry, cache
     """
-    first, second, _ = pair_indices(positions.shape[1], device_of(positions))
+    pairs = pairs_of_atoms(positions.shape[1], config.self_pairs, device_of(positions))
+    first, second = pairs.first, pairs.second
     atoms = (charges > 0).astype(positions.dtype)
     both = atoms[:, first] * atoms[:, second]
     distinct = both * (first != second)
@@ -71,7 +67,7 @@ def geometry_forward(charges, positions, config):
     unit, lengths = normalise(vectors)
     harmonics = solid_sh(vectors if config.solid_harmonics else unit, max(config.l_max_sh))
     distances = get_array_module(lengths).where(distinct > 0, lengths, 1)
-    geometry = Geometry(atoms, distances, distinct, both if config.self_pairs else distinct, harmonics)
+    geometry = Geometry(pairs, atoms, distances, distinct, both if config.self_pairs else distinct, harmonics)
     return geometry, (geometry, unit, lengths, config)
 
 
@@ -87,16 +83,16 @@ def geometry_backward(d_distances, d_harmonics, cache):
         d_vectors = d_argument + unit * d_distances[..., None]
     else:
         d_vectors = normalise_backward(d_argument, d_distances, unit, lengths)
-    d_vectors = spread((d_vectors * geometry.distinct[..., None]).swapaxes(1, 2))  # (B, 3, N_i, N_j)
+    d_vectors = spread((d_vectors * geometry.distinct[..., None]).swapaxes(1, 2), geometry.pairs)  # (B, 3, N_i, N_j)
     d_vectors *= _order_signs(1, d_vectors.shape[-1], d_vectors.dtype, device_of(d_vectors))[1]
     return d_vectors.sum(axis=3).swapaxes(1, 2)
 
 
-def real_harmonics_forward(harmonics):
+def real_harmonics_forward(harmonics, pairs):
     """The real harmonics Y_real = U Y of all ordered pairs, made once for all layers; not in the supplement.
 
     Pairs have Y_ℓ(r̂_ij) for j ≤ i; the other order has Y_ℓ(-r̂) = (-1)^ℓ Y_ℓ(r̂).
-    Every number is there twice, for the real and the imaginary part of g_ij by which it is multiplied.
+    Every number is there twice in a row, for real and imaginary part of g_ij, by which it is multiplied.
 
     Parameters
     ----------
@@ -104,17 +100,17 @@ def real_harmonics_forward(harmonics):
 
     Returns
     -------
-    ((L+1)², B, N_i, 2, N_j) real
+    (B, (L+1)², N_i, 2N_j) real
     """
-    y = spread(to_real(harmonics))  # ((L+1)², B, N_i, N_j)
+    y = spread(to_real(harmonics), pairs)  # ((L+1)², B, N_i, N_j)
     y *= _signs_for(y)
-    return get_array_module(y).repeat(y[:, :, :, None], 2, axis=3)
+    return y.swapaxes(0, 1).repeat(2, axis=3)
 
 
-def real_harmonics_backward(d_real):
+def real_harmonics_backward(d_real, pairs):
     """Both parts, both orders, and from the real harmonics to the complex ones: ((L+1)², B, P) complex."""
-    d = d_real.sum(axis=3)  # ((L+1)², B, N_i, N_j)
-    return to_real_backward(spread_backward(d * _signs_for(d)))
+    d = (d_real[..., ::2] + d_real[..., 1::2]).swapaxes(0, 1)  # ((L+1)², B, N_i, N_j)
+    return to_real_backward(spread_backward(d * _signs_for(d), pairs))
 
 
 @cache
@@ -128,8 +124,7 @@ def _order_signs(l_max, num_atoms, dtype, device):
 
 def make_tables(num_atoms, config, dtype, device):
     """Put the tables for molecules of so many atoms on the device, so that no later step has to upload them."""
-    for make in (pair_indices, part_indices, entry_places, part_places):
-        make(num_atoms, device)
+    pairs_of_atoms(num_atoms, config.self_pairs, device)
     for l_max in (1, max(config.l_max_sh)):
         _order_signs(l_max, num_atoms, np.dtype(dtype), device)
 
@@ -144,7 +139,7 @@ class PairFunctions(NamedTuple):
     geometry : Geometry
     radial : (S, K, B, P) complex, η of every layer
     masks : (S, C, B, P) real, μ of every layer
-    harmonics : ((L_sh+1)², B, N_i, 2, N_j) real, Y of all ordered pairs, for both parts of what it is multiplied by
+    harmonics : (B, (L_sh+1)², N_i, 2N_j) real, Y of all ordered pairs, for both parts of what it is multiplied by
     """
 
     geometry: Geometry
@@ -170,7 +165,7 @@ def pair_functions_forward(weights, charges, positions, config):
     geometry, geometry_cache = geometry_forward(charges, positions, config)
     radial, radial_cache = radial_forward(weights["radial.kappa"], weights["radial.phi"], geometry, config)
     masks, mask_cache = mask_forward(weights["edge.cutoff"], weights["edge.width"], geometry, config)
-    harmonics = real_harmonics_forward(geometry.harmonics)
+    harmonics = real_harmonics_forward(geometry.harmonics, geometry.pairs)
     return PairFunctions(geometry, radial, masks, harmonics), (geometry_cache, radial_cache, mask_cache)
 
 
@@ -189,4 +184,5 @@ def pair_functions_backward(d_radial, d_masks, d_harmonics, d_distances, cache):
     if d_harmonics is None:
         return grads, None
     d_distances = d_distances + d_r + d_r_mask
-    return grads, geometry_backward(d_distances, real_harmonics_backward(d_harmonics), geometry_cache)
+    d_harmonics = real_harmonics_backward(d_harmonics, geometry_cache[0].pairs)
+    return grads, geometry_backward(d_distances, d_harmonics, geometry_cache)

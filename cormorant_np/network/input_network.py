@@ -86,7 +86,7 @@ def message_passing_forward(params, atom_features, geometry, config):
         cutoff, width = params["input.cutoff"][None], params["input.width"][None]
         masks, weights_cache = mask_forward(cutoff, width, geometry, config)
         weights = masks[0]
-    messages = (spread(weights) * atom_features[:, :, :, None]).sum(axis=2)  # (3 N_species, B, N_i)
+    messages = (spread(weights, geometry.pairs) * atom_features[:, :, :, None]).sum(axis=2)  # (3 N_species, B, N_i)
     hidden = xp.concatenate([messages, atom_features])
     y, mlp_cache = mlp_forward(params, "input.mlp", hidden, config.negative_slope)
     re_im = (y * geometry.atoms).reshape(-1, 2, *geometry.atoms.shape)  # (C, 2, B, N)
@@ -102,7 +102,7 @@ def message_passing_backward(d_features, cache):
     d_y = split(d_features[0], 1).reshape(-1, *geometry.atoms.shape)  # (2C, B, N)
     grads, d_hidden = mlp_backward(d_y * geometry.atoms, mlp_cache)
     d_messages = d_hidden[: len(atom_features)]
-    d_weights = spread_backward(d_messages[:, :, None, :] * atom_features[:, :, :, None])
+    d_weights = spread_backward(d_messages[:, :, None, :] * atom_features[:, :, :, None], geometry.pairs)
     if config.filtered_messages:
         d_filter, d_distances = filter_backward(d_weights, weights_cache)
         return grads | d_filter, d_distances

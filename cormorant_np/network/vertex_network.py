@@ -1,12 +1,16 @@
 """From edge scalars to SO(3)-vectors, and the vertex network (sections 1.4.3 and 1.4.4)."""
 
 from cormorant_np.backend import copy_rows, device_of, get_array_module
-from cormorant_np.network.pairs import pair_indices, spread_parts, spread_parts_backward
+from cormorant_np.network.pairs import pair_indices, spread, spread_backward
 from cormorant_np.network.real_form import join, real_matrix, real_matrix_backward, split
 from cormorant_np.so3_vector import block, l_of_rows
 
+CHANNELS_AT_ONCE = {"cpu": 4, "gpu": 256}
+"""Before the mixing no channel knows of another: so many at a time, X and Z stay in the cache, see
+docs/performance.md."""
 
-def vertex_network_forward(edges, harmonics, features, matrices, coupling):
+
+def vertex_network_forward(edges, harmonics, features, matrices, coupling, pairs):
     """New activations: aggregation, Clebsch-Gordan square and identity, concatenated and mixed (S4, S5):
 
         F_ℓ,i^(s+1) = W_ℓ ( Σ_j G_ij ⊗cg F_j  ⊕  F_i ⊗cg F_i  ⊕  F_i )_ℓ,    G_ij = g_ij^(s+1) Y(r̂_ij),
@@ -15,30 +19,30 @@ def vertex_network_forward(edges, harmonics, features, matrices, coupling):
     coefficients after: X holds Σ_j G_p F_q, F and F_p F_q for all components p and q, one sparse matrix makes all paths
     Z of all (ℓ, m) from it, and one matrix product for every ℓ mixes them. X and Z are in real form (see `real_form`):
     their second axis has the real part and the imaginary part. The harmonics in G are the real ones, which the sparse
-    matrix turns into the complex ones (see `coupling`).
+    matrix turns into the complex ones (see `coupling`). Only the mixing joins channels: X and Z are made for a few of
+    them at a time, and what each few give is added up.
 
     Parameters
     ----------
     edges : (L_sh+1, C, B, P) complex, g^(s+1)
-    harmonics : (at least (L_sh+1)², B, N_i, 2, N_j) real, Y of every ordered pair, see `real_harmonics_forward`
+    harmonics : (B, at least (L_sh+1)², N_i, 2N_j) real, Y of every ordered pair, see `real_harmonics_forward`
     features : ((L+1)², C, B, N) complex, F^s
-    matrices : (C, 2, Σ_ℓ K'_ℓ, 2, C) real, the folded W_ℓ of all ℓ in real form, see `arrangement`
+    matrices : (Σ_ℓ K'_ℓ, 2, C, 2, C_out) real, the folded W_ℓ of all ℓ in real form, see `arrangement`
     coupling : Coupling of these L
+    pairs : Pairs
 
     Returns
     -------
     F^(s+1) : ((L_out+1)², C, B, N) complex
     cache
     """
-    xp = get_array_module(features)
-    products = xp.empty((coupling.matrix.shape[1] // 2, 2, *features.shape[1:]), dtype=features.real.dtype)
-    aggregate, identity, square = _kinds_of_products(products, len(features))
-    aggregate_cache = aggregate_forward(edges, harmonics, features, out=aggregate)
-    split(features, 1, out=identity)
-    split(square_forward(features), 1, out=square)
-    paths = couple_forward(products, coupling)
-    new_features, mix_cache = mix_forward(paths, matrices, coupling)
-    return new_features, (aggregate_cache, features, coupling, mix_cache)
+    xp, mixed, caches = get_array_module(features), 0, []
+    for part in _parts_of_channels(features):
+        paths, paths_cache = paths_forward(edges[:, part], harmonics, features[:, part], coupling, pairs)
+        mixed_part, mix_cache = mix_forward(paths, xp.ascontiguousarray(matrices[:, :, part]), coupling)
+        mixed += mixed_part
+        caches.append((paths_cache, mix_cache))
+    return join(mixed, 1), caches
 
 
 def vertex_network_backward(d_new_features, cache, by_params=True, by_positions=True):
@@ -53,14 +57,43 @@ def vertex_network_backward(d_new_features, cache, by_params=True, by_positions=
     -------
     (L_sh+1, C, B, P) complex, one with the harmonics' shape, ((L+1)², C, B, N) complex, one with the weights' shape
     """
-    aggregate_cache, features, coupling, mix_cache = cache
-    d_paths, d_matrices = mix_backward(d_new_features, mix_cache, by_params)
+    xp, d_mixed = get_array_module(d_new_features), split(d_new_features, 1)  # (rows, 2, C_out, B, N)
+    d_parts, d_harmonics = [], 0
+    for paths_cache, mix_cache in cache:
+        d_paths, d_matrices = mix_backward(d_mixed, mix_cache, by_params)
+        d_edges, d_y, d_features = paths_backward(d_paths, paths_cache, by_positions)
+        d_harmonics = d_harmonics + d_y if by_positions else None
+        d_parts.append((d_edges, d_features, d_matrices))
+    d_edges, d_features, d_matrices = zip(*d_parts, strict=True)
+    d_matrices = xp.concatenate(d_matrices, axis=2) if by_params else None
+    return xp.concatenate(d_edges, axis=1), d_harmonics, xp.concatenate(d_features, axis=1), d_matrices
+
+
+def _parts_of_channels(features):
+    step = CHANNELS_AT_ONCE[device_of(features)]
+    return [slice(start, start + step) for start in range(0, features.shape[1], step)]
+
+
+def paths_forward(edges, harmonics, features, coupling, pairs):
+    """All paths Z of some channels, (rows (ℓ, m, path), 2, C, B, N) real; the rest as in `vertex_network_forward`."""
+    xp = get_array_module(features)
+    products = xp.empty((coupling.matrix.shape[1] // 2, 2, *features.shape[1:]), dtype=features.real.dtype)
+    aggregate, identity, square = _kinds_of_products(products, len(features))
+    aggregate_cache = aggregate_forward(edges, harmonics, features, pairs, out=aggregate)
+    split(features, 1, out=identity)
+    split(square_forward(features), 1, out=square)
+    return couple_forward(products, coupling), (aggregate_cache, features, coupling)
+
+
+def paths_backward(d_paths, cache, by_positions=True):
+    """Gradients by the edges, the harmonics (None unless wanted `by_positions`) and the features."""
+    aggregate_cache, features, coupling = cache
     d_products = couple_backward(d_paths, coupling)
     d_aggregate, d_identity, d_square = _kinds_of_products(d_products, len(features))
     d_edges, d_harmonics, d_features = aggregate_backward(d_aggregate, aggregate_cache, by_positions)
     d_features += join(d_identity, 1)
     d_features += square_backward(join(d_square, 1), features)
-    return d_edges, d_harmonics, d_features, d_matrices
+    return d_edges, d_harmonics, d_features
 
 
 def _kinds_of_products(products, num_in):
@@ -79,70 +112,71 @@ def edge_to_vertex_forward(g, y):
 
     Parameters
     ----------
-    g : (L_sh+1, C, B, N_i, 2, N_j) real, real and imaginary part of g
-    y : (at least (L_sh+1)², B, N_i, 2, N_j) real, Y, for both parts
+    g : (L_sh+1, C, B, N_i, N_j) complex
+    y : (B, at least (L_sh+1)², N_i, 2N_j) real, Y, every number twice in a row
 
     Returns
     -------
-    (C, B, (L_sh+1)², N_i, 2, N_j) real, real and imaginary part of G
+    (C, B, (L_sh+1)², N_i, N_j) complex
     """
-    xp, shape = get_array_module(g), g.shape[3:]
-    y = y[: len(g) ** 2].reshape(len(g) ** 2, g.shape[2], -1)
-    by_molecule = g.reshape(*g.shape[:3], -1).transpose(1, 2, 0, 3)  # (C, B, L_sh+1, 2N²)
-    pairs = xp.take(by_molecule, l_of_rows(y), axis=2)  # (C, B, rows, 2N²)
-    pairs *= xp.ascontiguousarray(y.swapaxes(0, 1))
-    return pairs.reshape(*pairs.shape[:3], *shape)
+    y = y[:, : len(g) ** 2]
+    vectors = get_array_module(g).take(g.transpose(1, 2, 0, 3, 4), l_of_rows(y[0]), axis=2)  # (C, B, rows, N_i, N_j)
+    parts = vectors.view(vectors.real.dtype)  # (C, B, rows, N_i, 2N_j)
+    parts *= y
+    return vectors
 
 
-def edge_to_vertex_backward(d_pairs, g, y, by_positions=True):
+def edge_to_vertex_backward(d_vectors, g, y, by_positions=True):
     """dg_ℓ = Σ_m Y_ℓm dG_ℓm  and, if wanted `by_positions`, else None,  dY_ℓm = Σ_c g_ℓc dG_ℓmc, each part by itself.
 
     Parameters
     ----------
-    d_pairs : (C, B, (L_sh+1)², N_i, 2, N_j) real
+    d_vectors : (C, B, (L_sh+1)², N_i, N_j) complex
 
     Returns
     -------
     two with the shapes of g and y
     """
-    xp = get_array_module(d_pairs)
-    d_pairs = d_pairs.reshape(*d_pairs.shape[:3], -1)  # (C, B, rows, 2N²)
-    g_flat, y_flat = g.reshape(*g.shape[:3], -1), y.reshape(*y.shape[:2], -1)
-    d_g, d_y = xp.empty_like(g_flat), xp.zeros_like(y_flat) if by_positions else None
+    xp = get_array_module(d_vectors)
+    d_vectors, g_parts = (x.view(x.real.dtype).reshape(*x.shape[:3], -1) for x in (d_vectors, g))
+    y_parts = y.reshape(*y.shape[:2], -1)  # (B, rows, 2N²)
+    d_g, d_y = xp.empty_like(g_parts), xp.zeros_like(y_parts) if by_positions else None
     for l in range(len(g)):
-        d = d_pairs[:, :, block(l)]  # (C, B, m, 2N²)
-        d_g[l] = xp.einsum("mbx,cbmx->cbx", y_flat[block(l)], d)
+        d = d_vectors[:, :, block(l)]  # (C, B, m, 2N²)
+        d_g[l] = xp.einsum("bmx,cbmx->cbx", y_parts[:, block(l)], d)
         if by_positions:
-            d_y[block(l)] = xp.einsum("cbx,cbmx->mbx", g_flat[l], d)
-    return d_g.reshape(g.shape), d_y.reshape(y.shape) if by_positions else None
+            d_y[:, block(l)] = xp.einsum("cbx,cbmx->bmx", g_parts[l], d)
+    return d_g.view(g.dtype).reshape(g.shape), d_y.reshape(y.shape) if by_positions else None
 
 
-def aggregate_forward(edges, harmonics, features, out):
+def aggregate_forward(edges, harmonics, features, pairs, out):
     """The sums over neighbours (S5, item 1), of which the coupling makes `plain.cg_product_forward(G, F)`:
 
         A_pq,i = Σ_{j∈N(i)} F_q,j G_p,ij    for all components p and q, G_p,ij of sender j and receiver i.
 
-    For every channel and molecule it is one product of matrices, F Gᵀ with (q, j) and (j, p i). In real form, G has its
-    real part beside its imaginary part, and F is a real matrix of twice as many rows and columns.
+    For every channel and molecule it is one product of matrices, F Gᵀ with (q, j) and (j, p i). In real form, real and
+    imaginary part of G are neighbours, as in memory, and F is a real matrix of twice as many rows and columns. It is
+    kept as the matrix of F†, its transpose, which BLAS multiplies faster.
 
     Parameters
     ----------
     edges : (L_sh+1, C, B, P) complex, g
-    harmonics : (at least (L_sh+1)², B, N_i, 2, N_j) real, Y
+    harmonics : (B, at least (L_sh+1)², N_i, 2N_j) real, Y
     features : (Q, C, B, N) complex, F
+    pairs : Pairs
     out : ((L_sh+1)², Q, 2, C, B, N) real, A, written
 
     Returns
     -------
     cache
     """
-    g = spread_parts(edges)  # (L_sh+1, C, B, N_i, 2, N_j)
-    pairs = _as_matrices(edge_to_vertex_forward(g, harmonics))
-    senders = real_matrix(features.transpose(1, 2, 0, 3), 2)  # (C, B, Q, 2, 2, N_j)
-    senders = senders.reshape(*senders.shape[:2], 2 * len(features), -1)  # (C, B, 2Q, 2N_j)
-    sums = senders @ pairs.swapaxes(2, 3)  # (C, B, 2Q, (L_sh+1)² N_i)
+    g = spread(edges, pairs)  # (L_sh+1, C, B, N_i, N_j)
+    vectors = _as_matrices(edge_to_vertex_forward(g, harmonics))
+    senders = real_matrix(features.transpose(1, 2, 3, 0).conj(), 2)  # (C, B, N_j, 2, 2, Q)
+    senders = senders.reshape(*senders.shape[:2], -1, 2 * len(features))  # (C, B, 2N_j, 2Q)
+    sums = senders.swapaxes(2, 3) @ vectors.swapaxes(2, 3)  # (C, B, 2Q, (L_sh+1)² N_i)
     copy_rows(out, _by_component(sums, out))
-    return g, harmonics, senders
+    return g, harmonics, senders, pairs
 
 
 def aggregate_backward(d_out, cache, by_positions=True):
@@ -161,27 +195,29 @@ def aggregate_backward(d_out, cache, by_positions=True):
     -------
     (L_sh+1, C, B, P) complex, one with the harmonics' shape, (Q, C, B, N) complex
     """
-    g, harmonics, senders = cache
+    g, harmonics, senders, pairs = cache
     xp, num_atoms = get_array_module(senders), d_out.shape[-1]
-    d_sums = xp.empty((*senders.shape[:3], len(d_out) * num_atoms), dtype=d_out.dtype)  # (C, B, 2Q, (L_sh+1)² N_i)
+    shape = (*senders.shape[:2], senders.shape[3], len(d_out) * num_atoms)
+    d_sums = xp.empty(shape, dtype=d_out.dtype)  # (C, B, 2Q, (L_sh+1)² N_i)
     copy_rows(_by_component(d_sums, d_out), d_out)
-    d_pairs = (d_sums.swapaxes(2, 3) @ senders).reshape(*d_sums.shape[:2], len(d_out), *g.shape[3:])
-    d_g, d_harmonics = edge_to_vertex_backward(d_pairs, g, harmonics, by_positions)
+    d_vectors = d_sums.swapaxes(2, 3) @ senders.swapaxes(2, 3)  # (C, B, (L_sh+1)² N_i, 2N_j)
+    d_vectors = d_vectors.view(g.dtype).reshape(*shape[:2], len(d_out), *g.shape[3:])
+    d_g, d_harmonics = edge_to_vertex_backward(d_vectors, g, harmonics, by_positions)
     d_senders = d_sums @ _as_matrices(edge_to_vertex_forward(g, harmonics))  # (C, B, 2Q, 2N_j)
-    d_senders = d_senders.reshape(*g.shape[1:3], -1, 2, 2, num_atoms)  # (C, B, Q, 2, 2, N_j)
-    d_features = real_matrix_backward(d_senders.transpose(2, 3, 0, 1, 4, 5), 0)  # (Q, C, B, N_j)
-    return spread_parts_backward(d_g), d_harmonics, d_features
+    d_senders = d_senders.reshape(*shape[:2], 2, -1, num_atoms, 2)  # (C, B, 2, Q, N_j, 2)
+    d_adjoint = real_matrix_backward(d_senders.transpose(0, 1, 4, 5, 2, 3), 2)  # (C, B, N_j, Q)
+    return spread_backward(d_g, pairs), d_harmonics, d_adjoint.transpose(3, 0, 1, 2).conj()
 
 
 def _by_component(sums, products):
     """(C, B, 2Q, P N) with the axes of the products, (P, Q, 2, C, B, N)."""
     num_p, num_q, *_, num_atoms = products.shape
-    return sums.reshape(*sums.shape[:2], num_q, 2, num_p, num_atoms).transpose(4, 2, 3, 0, 1, 5)
+    return sums.reshape(*sums.shape[:2], 2, num_q, num_p, num_atoms).transpose(4, 3, 2, 0, 1, 5)
 
 
-def _as_matrices(pairs):
-    """(C, B, (L_sh+1)², N_i, 2, N_j) as (C, B, (L_sh+1)² N_i, 2N_j)."""
-    return pairs.reshape(*pairs.shape[:2], -1, 2 * pairs.shape[-1])
+def _as_matrices(vectors):
+    """(C, B, (L_sh+1)², N_i, N_j) complex as (C, B, (L_sh+1)² N_i, 2N_j) real."""
+    return vectors.view(vectors.real.dtype).reshape(*vectors.shape[:2], -1, 2 * vectors.shape[-1])
 
 
 def square_forward(features):
@@ -243,18 +279,18 @@ def mix_forward(paths, matrices, coupling):
     Parameters
     ----------
     paths : (rows (ℓ, m, path), 2, C, B, N) real, Z
-    matrices : (C_out, 2, Σ_ℓ K'_ℓ, 2, C) real, the W_ℓ side by side
+    matrices : (Σ_ℓ K'_ℓ, 2, C, 2, C_out) real, the W_ℓᵀ below each other
 
     Returns
     -------
-    ((L_out+1)², C_out, B, N) complex
+    ((L_out+1)², 2, C_out, B, N) real
     cache
     """
     xp = get_array_module(paths)
-    mixed = xp.empty((len(coupling.num_paths) ** 2, len(matrices), 2, *paths.shape[3:]), dtype=paths.dtype)
+    mixed = xp.empty((len(coupling.num_paths) ** 2, *matrices.shape[3:], *paths.shape[3:]), dtype=paths.dtype)
     for l, (matrix, z) in enumerate(_by_l(matrices, paths, coupling)):
-        xp.matmul(matrix, z, out=mixed[block(l)].reshape(2 * l + 1, len(matrix), -1))  # (m, 2 C_out, B N)
-    return join(mixed, 2), (paths, matrices, coupling)
+        xp.matmul(matrix.T, z, out=mixed[block(l)].reshape(2 * l + 1, matrix.shape[1], -1))  # (m, 2 C_out, B N)
+    return mixed, (paths, matrices, coupling)
 
 
 def mix_backward(d_mixed, cache, by_params=True):
@@ -262,31 +298,29 @@ def mix_backward(d_mixed, cache, by_params=True):
 
     Parameters
     ----------
-    d_mixed : ((L_out+1)², C_out, B, N) complex
+    d_mixed : ((L_out+1)², 2, C_out, B, N) real
 
     Returns
     -------
-    (rows (ℓ, m, path), 2, C, B, N) and (C_out, 2, Σ_ℓ K'_ℓ, 2, C) real
+    (rows (ℓ, m, path), 2, C, B, N) and (Σ_ℓ K'_ℓ, 2, C, 2, C_out) real
     """
     paths, matrices, coupling = cache
     xp = get_array_module(paths)
     d_paths, d_matrices = xp.empty_like(paths), xp.empty_like(matrices)
-    d_real = split(d_mixed, 2)  # (rows, C_out, 2, B, N)
     views = zip(_by_l(matrices, paths, coupling), _by_l(d_matrices, d_paths, coupling), strict=True)
     for l, ((matrix, z), (d_matrix, d_z)) in enumerate(views):
-        d = d_real[block(l)].reshape(2 * l + 1, len(matrix), -1)  # (m, 2 C_out, B N)
-        xp.matmul(matrix.T, d, out=d_z)
+        d = d_mixed[block(l)].reshape(2 * l + 1, matrix.shape[1], -1)  # (m, 2 C_out, B N)
+        xp.matmul(matrix, d, out=d_z)
         if by_params:
-            d_matrix[...] = (z @ d.swapaxes(1, 2)).sum(axis=0).T
+            (z @ xp.ascontiguousarray(d.swapaxes(1, 2))).sum(axis=0, out=d_matrix)
     return d_paths, d_matrices if by_params else None
 
 
 def _by_l(matrices, paths, coupling):
-    """For each ℓ, views of W_ℓ, (2 C_out, K'_ℓ 2 C), and of Z_ℓ, (2ℓ+1, K'_ℓ 2 C, B N)."""
-    columns = 2 * matrices.shape[-1]
-    matrices = matrices.reshape(2 * len(matrices), -1)  # (2 C_out, Σ_ℓ K'_ℓ 2 C)
+    """For each ℓ, views of W_ℓᵀ, (K'_ℓ 2 C, 2 C_out), and of Z_ℓ, (2ℓ+1, K'_ℓ 2 C, B N)."""
+    matrices = matrices.reshape(-1, matrices.shape[3] * matrices.shape[4])  # (Σ_ℓ K'_ℓ 2 C, 2 C_out)
     start, row = 0, 0
     for l, num_paths in enumerate(coupling.num_paths):
-        stop, end = start + num_paths * columns, row + (2 * l + 1) * num_paths
-        yield matrices[:, start:stop], paths[row:end].reshape(2 * l + 1, num_paths * columns, -1)
-        start, row = stop, end
+        size, end = num_paths * 2 * paths.shape[2], row + (2 * l + 1) * num_paths
+        yield matrices[start : start + size], paths[row:end].reshape(2 * l + 1, size, -1)
+        start, row = start + size, end

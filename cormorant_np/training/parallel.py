@@ -35,7 +35,7 @@ from cormorant_np.training import mpi
 from cormorant_np.training.forces import displace
 from cormorant_np.training.loss import mean_squared_error_backward, mean_squared_error_forward
 
-CHUNK_SIZE = {"cpu": 2800, "gpu": 160_000}
+CHUNK_SIZE = {"cpu": 4600, "gpu": 160_000}
 """Of a chunk's molecules, Σ N (N + PAIRS_OF_AN_ATOM): few enough for the cache, enough for NumPy's overhead, see
 docs/performance.md."""
 
@@ -345,13 +345,14 @@ def _sums_and_predictions(first, second):
 
 
 def _gradient_by_energies(params, batch, targets, count, config):
-    """Chunk after chunk, forward and backward."""
+    """Chunk after chunk, forward and backward; what one leaves behind goes before the next one comes."""
     loss, total, predictions, weights = 0, {}, [], arrange_forward(params, config)
     for chunk in chunks(batch):
         energy, cache = model.forward(params, take(batch, chunk), config, weights)
         chunk_loss, loss_cache = mean_squared_error_forward(energy, targets[chunk], count)
         d_energy = mean_squared_error_backward(1, loss_cache)
         grads, _ = model.backward(d_energy, cache, by_positions=False, arranged=True)
+        del cache
         loss, total = loss + chunk_loss, _added(total, grads)
         predictions.append((energy,))
     return loss, flatten(arrange_backward(total, config)), *_concatenated(predictions), None
@@ -364,12 +365,14 @@ def _gradient_by_forces(params, batch, target_energies, target_forces, counts, s
         molecules = take(batch, chunk)
         energy, cache = model.forward(params, molecules, config, weights)
         grads, d_positions = model.backward(get_array_module(energy).ones_like(energy), cache, arranged=True)
+        del cache
         energy_loss, energy_cache = mean_squared_error_forward(energy, target_energies[chunk], counts[0])
         force_loss, force_cache = mean_squared_error_forward(-d_positions, target_forces[chunk], counts[1])
-        d_energy, d_forces = (mean_squared_error_backward(1, cache) for cache in (energy_cache, force_cache))
+        d_energy, d_forces = (mean_squared_error_backward(1, of_loss) for of_loss in (energy_cache, force_cache))
         displaced, d_energies, k = displace(molecules, d_energy, d_forces, side)
         _, cache = model.forward(params, displaced, config, weights)
         displaced_grads, _ = model.backward(d_energies, cache, by_positions=False, arranged=True)
+        del cache
         loss = loss + energy_loss + force_loss
         total = _added(_added(total, grads, k), displaced_grads)
         predictions.append((energy, -d_positions))
