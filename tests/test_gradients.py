@@ -298,7 +298,7 @@ def paths(config, rng):
 
 @check_of("network.vertex_network.vertex_network_backward")
 def vertex(config, rng):
-    """By the complex harmonics, as for `aggregate_backward`; with more channels than `CHANNELS_AT_ONCE`."""
+    """By the complex harmonics, as for `aggregate_backward`; in parts of its channels."""
     coefficients = coupling(2, 1, 2, config.vertex_order, "float64", "cpu")
 
     def forward(edges, harmonics, features, matrices):

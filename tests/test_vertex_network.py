@@ -28,7 +28,7 @@ from cormorant_np.network.vertex_network import (
 from cormorant_np.so3_vector import block
 from cormorant_np.spherical_harmonics import real_from_complex
 
-B, N, C = 2, 3, 6  # more channels than `CHANNELS_AT_ONCE`, and no multiple of it
+B, N, C = 2, 3, 5
 P = N * (N + 1) // 2
 PAIRS = pairs_of_atoms(N, True, "cpu")
 ORDERS = [("aggregate", "square", "identity"), ("aggregate", "identity", "square")]

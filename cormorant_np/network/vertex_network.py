@@ -1,13 +1,15 @@
 """From edge scalars to SO(3)-vectors, and the vertex network (sections 1.4.3 and 1.4.4)."""
 
+import math
+
 from cormorant_np.backend import copy_rows, device_of, get_array_module
 from cormorant_np.network.pairs import pair_indices, spread, spread_backward
 from cormorant_np.network.real_form import join, real_matrix, real_matrix_backward, split
 from cormorant_np.so3_vector import block, l_of_rows
 
-CHANNELS_AT_ONCE = {"cpu": 4, "gpu": 256}
-"""Before the mixing no channel knows of another: so many at a time, X and Z stay in the cache, see
-docs/performance.md."""
+COLUMNS = {"cpu": 480, "gpu": 1_000_000}
+"""Before the mixing no channel knows of another: so few at a time that X, of about so many columns (channel, molecule,
+atom), stays in the cache, see docs/performance.md."""
 
 
 def vertex_network_forward(edges, harmonics, features, matrices, coupling, pairs):
@@ -70,8 +72,14 @@ def vertex_network_backward(d_new_features, cache, by_params=True, by_positions=
 
 
 def _parts_of_channels(features):
-    step = CHANNELS_AT_ONCE[device_of(features)]
-    return [slice(start, start + step) for start in range(0, features.shape[1], step)]
+    num_channels, wanted = features.shape[1], features[0].size / COLUMNS[device_of(features)]
+    return slices(num_channels, min(num_channels, math.ceil(wanted)))
+
+
+def slices(length, number):
+    """So many slices of so many things, as equal as can be, the larger ones first."""
+    edges = [math.ceil(length * k / number) for k in range(number + 1)]
+    return list(map(slice, edges, edges[1:]))
 
 
 def paths_forward(edges, harmonics, features, coupling, pairs):
