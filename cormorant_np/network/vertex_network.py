@@ -7,7 +7,7 @@ from cormorant_np.network.pairs import pair_indices, spread, spread_backward
 from cormorant_np.network.real_form import join, real_matrix, real_matrix_backward, split
 from cormorant_np.so3_vector import block, l_of_rows
 
-COLUMNS = {"cpu": 480, "gpu": 1_000_000}
+COLUMNS = {"cpu": 640, "gpu": 1_000_000}
 """Before the mixing no channel knows of another: so few at a time that X, of about so many columns (channel, molecule,
 atom), stays in the cache, see docs/performance.md."""
 
@@ -184,7 +184,7 @@ def aggregate_forward(edges, harmonics, features, pairs, out):
     senders = senders.reshape(*senders.shape[:2], -1, 2 * len(features))  # (C, B, 2N_j, 2Q)
     sums = senders.swapaxes(2, 3) @ vectors.swapaxes(2, 3)  # (C, B, 2Q, (L_sh+1)² N_i)
     copy_rows(out, _by_component(sums, out))
-    return g, harmonics, senders, pairs
+    return edges, harmonics, senders, pairs
 
 
 def aggregate_backward(d_out, cache, by_positions=True):
@@ -203,8 +203,8 @@ def aggregate_backward(d_out, cache, by_positions=True):
     -------
     (L_sh+1, C, B, P) complex, one with the harmonics' shape, (Q, C, B, N) complex
     """
-    g, harmonics, senders, pairs = cache
-    xp, num_atoms = get_array_module(senders), d_out.shape[-1]
+    edges, harmonics, senders, pairs = cache
+    xp, num_atoms, g = get_array_module(senders), d_out.shape[-1], spread(edges, pairs)
     shape = (*senders.shape[:2], senders.shape[3], len(d_out) * num_atoms)
     d_sums = xp.empty(shape, dtype=d_out.dtype)  # (C, B, 2Q, (L_sh+1)² N_i)
     copy_rows(_by_component(d_sums, d_out), d_out)
