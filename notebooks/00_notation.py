@@ -236,7 +236,7 @@ print("activations after the first layer:", *(f"ℓ = {l}: {f.shape}" for l, f i
 # | $d_{ij}^s$ | dot products | `dot_forward` | `dot_products_forward` | 06 |
 # | $\eta_{ij}^s$ | radial functions | `radial_forward` | `radial_forward` | 05 |
 # | $\mu_{ij}^s$ | soft mask | `mask_forward` | `mask_forward` | 05 |
-# | $C_{ij}^s$ (means $G_{ij}^s$) | SO(3)-vector of an edge | `G` | `(C, B, (L+1)², N_i, 2, N_j)` | 07 |
+# | $C_{ij}^s$ (means $G_{ij}^s$) | SO(3)-vector of an edge | `G` | `(C, B, (L+1)², N_i, N_j)` | 07 |
 # | $W_{s,\ell}^{\rm vertex}$ | mixing weights of atoms | `layers.{s}.vertex.weight.{l}` | arranged | 07 |
 # | $W_{s,\ell}^{\rm edge}$ | mixing weights of edges | `layers.{s}.edge.weight.{l}` | arranged | 06 |
 #

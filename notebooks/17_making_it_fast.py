@@ -22,10 +22,15 @@ from cormorant_np.network.arrangement import arrange_backward, arrange_forward, 
 from cormorant_np.network.coupling import coefficient_matrix, coupling, different_paths, published_paths
 from cormorant_np.network.edge_network import edge_network_forward
 from cormorant_np.network.geometry import pair_functions_forward
-from cormorant_np.network.pairs import gather, spread, spread_parts
+from cormorant_np.network.pairs import gather, spread
 from cormorant_np.network.real_form import join, real_matrix, split
-from cormorant_np.network.vertex_network import edge_to_vertex_forward, vertex_network_forward
-from cormorant_np.so3_vector import block
+from cormorant_np.network.vertex_network import (
+    COLUMNS,
+    edge_to_vertex_forward,
+    vertex_network_backward,
+    vertex_network_forward,
+)
+from cormorant_np.so3_vector import block, l_of_rows
 from cormorant_np.spherical_harmonics import complex_sh, real_from_complex
 from cormorant_np.training import parallel
 
@@ -86,17 +91,18 @@ compare("everything", by_plain, by_model, rounds=1)
 del gains["everything"]  # of the steps alone, below
 
 # %% [markdown]
-# From here on all numbers are 32-bit floats, as in training, and the sizes are those of a chunk of six ethanols in the
-# paper's network: $C = 16$ channels, $L = 3$ and so 16 components, $B = 6$ molecules of $N = 9$ atoms.
+# From here on all numbers are 32-bit floats, as in training, and the sizes are those of six ethanols in the paper's
+# network: $C = 16$ channels, $L = 3$ and so 16 components, $B = 6$ molecules of $N = 9$ atoms.
 
 # %%
 C, B, N, ROWS = 16, 6, 9, 16
 chunk = data.make_batch(ethanol.charges[:B], ethanol.positions[:B], config)
 single = {name: p.astype(np.complex64 if p.dtype.kind == "c" else np.float32) for name, p in params.items()}
 weights = arrange_forward(single, config)
-pairs, _ = pair_functions_forward(weights, chunk.charges, chunk.positions, config)
+functions, _ = pair_functions_forward(weights, chunk.charges, chunk.positions, config)
+pairs = functions.geometry.pairs
 features = random_complex(ROWS, C, B, N)  # F: (ℓ, m), channels, molecules, atoms
-edges = random_complex(4, C, B, N * (N + 1) // 2)  # g: ℓ, channels, molecules, pairs
+edges = random_complex(4, C, B, len(pairs.first))  # g: ℓ, channels, molecules, pairs
 
 # %% [markdown]
 # ## Many molecules in one array
@@ -110,38 +116,38 @@ edges = random_complex(4, C, B, N * (N + 1) // 2)  # g: ℓ, channels, molecules
 # ## Pairs once
 #
 # Distances, $\eta$, $\mu$, the dot products and hence all edges are symmetric, $g_{ij} = g_{ji}$. The fast network
-# keeps and mixes each pair $j \le i$ once: of ethanol's 81 ordered pairs, 45 remain. `gather` takes them out, `spread`
-# gives both orders what they share. (Dot products are *computed* for both orders, since that is one matrix product for
-# all atoms of a molecule, and 45 of 81 are kept.)
+# keeps and mixes each pair $j < i$ once. Of a pair of an atom with itself nothing is left behind the mask, so that one
+# entry stands for all of them: of ethanol's 81 ordered pairs, 37 remain. `gather` takes them out, `spread` gives both
+# orders what they share. (Dot products are *computed* for both orders, since that is one matrix product for all atoms
+# of a molecule, and 37 of 81 are kept.)
 #
 # The sum over $c'$ in (S2) is done in two pieces. $g^s$ is different for every $\ell$; but $d$ and $\eta$ are the same
 # for all, so the weights' columns for $d \oplus \eta$, of all four $\ell$, are put below each other and multiplied
 # once.
 
 # %%
-assert (spread(gather(spread(edges))) == spread(edges)).all()
+assert (spread(gather(spread(edges, pairs), pairs), pairs) == spread(edges, pairs)).all()
 
-new_edges, _ = edge_network_forward(
-    edges, features, pairs.radial[1], pairs.masks[1], weights["layers.1.edge_g"], weights["layers.1.edge_d_eta"]
-)
+matrices = weights["layers.1.edge_g"], weights["layers.1.edge_d_eta"]
+new_edges, _ = edge_network_forward(edges, features, functions.radial[1], functions.masks[1], *matrices, pairs)
 F = [features[block(l), :, 0] for l in range(4)]  # the same for the first molecule, by `plain`
-eta, mu = spread(pairs.radial[1])[:, 0], spread(pairs.masks[1])[:, 0]
+eta, mu = spread(functions.radial[1], pairs)[:, 0], spread(functions.masks[1], pairs)[:, 0]
 by_pairs, _ = plain.edge_network_forward(
-    plain.under("layers.1.edge.weight.", single), spread(edges)[:, :, 0], F, eta, mu
+    plain.under("layers.1.edge.weight.", single), spread(edges, pairs)[:, :, 0], F, eta, mu
 )
-np.testing.assert_allclose(spread(new_edges)[:, :, 0], by_pairs, atol=1e-4 * abs(new_edges).max())
+np.testing.assert_allclose(spread(new_edges, pairs)[:, :, 0], by_pairs, atol=1e-4 * abs(new_edges).max())
 
 # %% tags=["machine"]
 matrix = weights["layers.1.edge_d_eta"]  # (4 · 16, 4 · 16 + 16)
-all_pairs, kept = random_complex(80, B * 81), random_complex(80, B * 45)
+all_pairs, kept = random_complex(80, B * 81), random_complex(80, B * 37)
 compare("pairs once", lambda: matrix @ all_pairs, lambda: matrix @ kept)
 
 # %% [markdown]
 # ## Real form
 #
-# In the vertex network, from $G$ to the end of the layer, a complex number $x + iy$ is kept as the pair $(x, y)$:
-# arrays have an axis of length 2, made by `split` and removed by `join`. A factor $u + iv$ acts on it as a real
-# matrix,
+# In the vertex network, from the products to the end of the layer, a complex number $x + iy$ is kept as the pair
+# $(x, y)$: arrays have an axis of length 2, made by `split` and removed by `join`. (In $G$ it is the last one, as
+# complex numbers lie in memory anyway.) A factor $u + iv$ acts on it as a real matrix,
 #
 # $$(u + iv)(x + iy) \;\leftrightarrow\;
 # \begin{pmatrix} u & -v \\ v & u \end{pmatrix} \begin{pmatrix} x \\ y \end{pmatrix}.$$
@@ -164,11 +170,11 @@ np.testing.assert_allclose(join(product.reshape(2, 5, 3), 0), a.conj().T @ c, at
 
 # %% tags=["machine"]
 F_c, G_c = random_complex(C, B, ROWS, N), random_complex(C, B, ROWS * N, N)  # (q, j) and (p i, j)
-F_r = real_matrix(F_c, 2).reshape(C, B, 2 * ROWS, 2 * N)
-G_r = split(G_c, 3).reshape(C, B, ROWS * N, 2 * N)
+F_r = real_matrix(F_c.conj().swapaxes(2, 3), 2).reshape(C, B, 2 * N, 2 * ROWS).swapaxes(2, 3)  # see one product, below
+G_r = G_c.view(np.float32)
 sums_c = F_c @ G_c.swapaxes(2, 3)
 sums_r = F_r @ G_r.swapaxes(2, 3)
-np.testing.assert_allclose(join(sums_r.reshape(C, B, ROWS, 2, -1), 3), sums_c, atol=1e-4)
+np.testing.assert_allclose(join(sums_r.reshape(C, B, 2, ROWS, -1), 2), sums_c, atol=1e-4)
 
 
 def complex_products():
@@ -184,7 +190,7 @@ compare("real form", complex_products, real_products)
 # %% [markdown]
 # ## Real harmonics, and $U^\dagger$
 #
-# $G = g\, Y$ is the largest array of the network: a number for every component, channel and ordered pair. $Y$ is
+# $G = g\, Y$ has a number for every component, channel and ordered pair. $Y$ is
 # complex, and complex times complex is four multiplications and two sums. With the *real* harmonics of notebook 02,
 # $Y_{\rm real} = U\, Y$, it is two multiplications. What comes out is $U G$, and nothing is lost, since $U^\dagger$
 # leads back, $U^\dagger U G = G$. It need not be done for each pair: all that follows is linear in $G$ until the
@@ -194,33 +200,31 @@ compare("real form", complex_products, real_products)
 # $\hat{\mathbf r}_{ji} = -\hat{\mathbf r}_{ij}$. `real_harmonics_forward` makes both orders, once for all layers.
 
 # %%
-g = spread_parts(edges)  # ℓ, channels, molecules, i, (Re, Im), j
-G = edge_to_vertex_forward(g, pairs.harmonics)  # channels, molecules, (ℓ, m), i, (Re, Im), j
+g = spread(edges, pairs)  # ℓ, channels, molecules, i, j
+G = edge_to_vertex_forward(g, functions.harmonics)  # channels, molecules, (ℓ, m), i, j
 
 r = ethanol.positions[0]
 Y = complex_sh(r[:, None] - r[None], 3)
 for l in range(4):
-    of_l = join(G[:, 0, block(l)], 3).transpose(1, 0, 2, 3)  # U G, (2ℓ+1, C, N_i, N_j)
+    of_l = G[:, 0, block(l)].swapaxes(0, 1)  # U G, (2ℓ+1, C, N_i, N_j)
     of_l = np.tensordot(real_from_complex(l).conj().T, of_l, axes=1)
-    np.testing.assert_allclose(of_l, spread(edges)[l, :, 0] * Y[block(l), None], atol=1e-4)
+    own = np.eye(N, dtype=bool)  # these entries are random here; in the network they are zero
+    np.testing.assert_allclose(of_l[..., ~own], (g[l, :, 0] * Y[block(l), None])[..., ~own], atol=1e-4)
 
 # %% [markdown]
-# $G$ is wanted in real form. With complex harmonics it would have to be made as complex numbers and split, or by four
-# products and two sums:
+# For the real product each harmonic is kept twice in a row, for the two parts of $g$, which lie in a row as well:
 
 # %% tags=["machine"]
-complex_g = join(g, 4)  # (4, C, B, N_i, N_j)
-complex_y = random_complex(ROWS, B, N, N)
-complex_G = np.empty((C, B, ROWS, N, N), np.complex64)
+complex_y = random_complex(B, ROWS, N, N)
 
 
 def with_complex_harmonics():
-    for l in range(4):
-        np.multiply(complex_g[l][:, :, None], complex_y[block(l)].swapaxes(0, 1), out=complex_G[:, :, block(l)])
-    return split(complex_G, 4)
+    G = g.transpose(1, 2, 0, 3, 4).take(l_of_rows(features), axis=2)
+    G *= complex_y
+    return G
 
 
-compare("real harmonics", with_complex_harmonics, lambda: edge_to_vertex_forward(g, pairs.harmonics))
+compare("real harmonics", with_complex_harmonics, lambda: edge_to_vertex_forward(g, functions.harmonics))
 
 # %% [markdown]
 # ## The sum first, the coefficients after
@@ -238,7 +242,7 @@ compare("real harmonics", with_complex_harmonics, lambda: edge_to_vertex_forward
 # below explains:
 
 # %% tags=["machine"]
-plain_G = [np.tensordot(real_from_complex(l).conj().T, join(G[:, 0, block(l)], 3).swapaxes(0, 1), 1) for l in range(4)]
+plain_G = [np.tensordot(real_from_complex(l).conj().T, G[:, 0, block(l)].swapaxes(0, 1), 1) for l in range(4)]
 order = ("aggregate", "square", "identity")
 matrix = coefficient_matrix(3, 3, 3, order).tocsr()[:, : ROWS * ROWS].astype(np.float32)  # (results, p q)
 G_p, F_q = np.concatenate(plain_G).astype(np.complex64), np.concatenate(F)  # (p, C, N_i, N_j) and (q, C, N_j)
@@ -270,26 +274,33 @@ compare("sum first, couple after", couple_then_sum, sum_then_couple)
 # products of $32 \times 18$ with $18 \times 144$ real numbers here in place of 1536 with $18 \times 9$.
 
 # %% tags=["machine"]
-senders = real_matrix(features.transpose(1, 2, 0, 3), 2).reshape(C, B, 1, 2 * ROWS, 2 * N)  # F in real form
-receivers = G.reshape(C, B, ROWS, N, 2 * N).swapaxes(3, 4)
-side_by_side = G.reshape(C, B, ROWS * N, 2 * N).swapaxes(2, 3)
-one_senders = senders[:, :, 0]
-sums = one_senders @ side_by_side  # C, B, (q, Re and Im), (p, i)
-for_each_p = (senders @ receivers).transpose(0, 1, 3, 2, 4).reshape(sums.shape)
+adjoint = real_matrix(features.transpose(1, 2, 3, 0).conj(), 2).reshape(C, B, 2 * N, 2 * ROWS)  # F† in real form
+senders = np.ascontiguousarray(adjoint.swapaxes(2, 3))  # F in real form
+receivers = G.view(np.float32).swapaxes(3, 4)  # C, B, p, (j, Re and Im), i
+side_by_side = G.view(np.float32).reshape(C, B, ROWS * N, 2 * N).swapaxes(2, 3)  # C, B, (j, Re and Im), (p, i)
+sums = senders @ side_by_side  # C, B, (Re and Im, q), (p, i)
+for_each_p = (senders[:, :, None] @ receivers).transpose(0, 1, 3, 2, 4).reshape(sums.shape)
 np.testing.assert_allclose(sums, for_each_p, atol=1e-4)
-compare("one product", lambda: senders @ receivers, lambda: one_senders @ side_by_side)
+compare("one product", lambda: senders[:, :, None] @ receivers, lambda: senders @ side_by_side)
+
+# %% [markdown]
+# There are several ways to hand BLAS the same product, since it takes a matrix or its transpose. `side_by_side` is the
+# transpose of an array. If $F$ is one too, that of $F^\dagger$ in real form, the product is faster:
+
+# %% tags=["machine"]
+compare("both factors transposed", lambda: senders @ side_by_side, lambda: adjoint.swapaxes(2, 3) @ side_by_side)
 
 # %% [markdown]
 # ## Rows moved as items
 #
-# The sums come out as `(C, B, q, 2, p, i)`, and the coupling wants components first, `(p, q, 2, C, B, i)`. This is a
+# The sums come out as `(C, B, 2, q, p, i)`, and the coupling wants components first, `(p, q, 2, C, B, i)`. This is a
 # copy of the whole array, in rows of $N = 9$ numbers that stay together. NumPy copies number by number. If one tells
 # it that a row is *one item* of 36 bytes, it moves rows (`backend.copy_rows`). Without this the larger products of the
 # last section would not have paid.
 
 # %% tags=["machine"]
 components_first = np.empty((ROWS, ROWS, 2, C, B, N), np.float32)
-view = sums.reshape(C, B, ROWS, 2, ROWS, N).transpose(4, 2, 3, 0, 1, 5)
+view = sums.reshape(C, B, 2, ROWS, ROWS, N).transpose(4, 3, 2, 0, 1, 5)
 
 
 def number_by_number():
@@ -396,9 +407,33 @@ np.testing.assert_allclose(left, right)
 
 # %%
 couple = layer_coupling(config, 1, features)
-new_features, _ = vertex_network_forward(edges, pairs.harmonics, features, weights["layers.1.vertex"], couple)
+inputs = edges, functions.harmonics, features, weights["layers.1.vertex"], couple, pairs
+new_features, _ = vertex_network_forward(*inputs)
 by_l, _ = plain.vertex_network_forward(plain.under("layers.1.vertex.weight.", single), plain_G, F, config.vertex_order)
 np.testing.assert_allclose(new_features[:, :, 0], np.concatenate(by_l), atol=1e-4 * abs(new_features).max())
+
+# %% [markdown]
+# ## A few channels at a time
+#
+# Before the mixing no channel knows of another. So the products and paths need not be made for all channels at once:
+# `vertex_network_forward` takes as many channels as make 640 columns $(c, b, i)$, and adds up what each few give to the
+# mixing. Their arrays stay in the cache, and more molecules can be in a chunk. Here are the vertex network forward and
+# backward, for 16 channels at once and for as many as it takes:
+
+# %% tags=["machine"]
+
+
+def with_columns(number):
+    def there_and_back():
+        COLUMNS["cpu"] = number
+        vertex_network_backward(*vertex_network_forward(*inputs), by_positions=False)
+
+    return there_and_back
+
+
+usual = COLUMNS["cpu"]
+compare("a few channels", with_columns(C * B * N), with_columns(usual))
+COLUMNS["cpu"] = usual
 
 # %% [markdown]
 # ## Chunks
@@ -512,7 +547,7 @@ plt.show()
 # <details><summary>Solution</summary>
 #
 # $Z = M X$ with real $M$ gives $dX = M^T dZ$. `spread` writes a number to two places, so its gradient is the sum of
-# two; an atom and itself have one place.
+# two. (An atom and itself have one place, and a mask that is zero.)
 #
 # </details>
 #

@@ -100,22 +100,19 @@ def _edge_matrices_backward(d_of_g, d_of_d_eta, config, s):
 
 def _vertex_matrices(weights, folds):
     """`fold` adds up the weights of those paths that are equal up to a sign, see `coupling.different_paths`."""
-    xp = get_array_module(weights[0])
-    parts = [
-        xp.ascontiguousarray(w).view(w.real.dtype).reshape(len(w), fold.shape[1], -1)  # (C, K_ℓ, 2C)
-        for w, fold in zip(weights, folds, strict=True)
-    ]
-    folded = xp.concatenate([fold @ w for fold, w in zip(folds, parts, strict=True)], axis=1)  # (C, Σ K'_ℓ, 2C)
-    return real_matrix(folded.view(weights[0].dtype).transpose(1, 2, 0).conj(), 0)
+    xp, folded = get_array_module(weights[0]), []
+    for w, fold in zip(weights, folds, strict=True):
+        adjoint = w.T.conj().reshape(fold.shape[1], -1)  # (K_ℓ, C C_out)
+        folded.append((fold @ adjoint.view(w.real.dtype)).view(w.dtype))
+    return real_matrix(xp.concatenate(folded).reshape(-1, len(w), len(w)), 0)
 
 
 def _vertex_matrices_backward(d_matrices, folds):
     """For every ℓ, (C, K_ℓ C): the transpose of the fold."""
-    xp = get_array_module(d_matrices)
-    d_folded = xp.ascontiguousarray(real_matrix_backward(d_matrices, 0).conj().transpose(2, 0, 1))  # (C, Σ K'_ℓ, C)
-    d_parts, d_weights, start = d_folded.view(d_matrices.dtype), [], 0
+    d_folded = real_matrix_backward(d_matrices, 0)  # (Σ K'_ℓ, C, C_out)
+    d_parts, d_weights, start = d_folded.view(d_matrices.dtype).reshape(len(d_folded), -1), [], 0
     for fold in folds:
-        d = fold.T @ d_parts[:, start : start + len(fold)]  # (C, K_ℓ, 2C)
-        d_weights.append(d.reshape(len(d), -1).view(d_folded.dtype))
+        d = fold.T @ d_parts[start : start + len(fold)]  # (K_ℓ, C 2C_out)
+        d_weights.append(d.view(d_folded.dtype).reshape(-1, d_folded.shape[2]).T.conj())
         start += len(fold)
     return d_weights

@@ -48,7 +48,7 @@ def vertex_network_forward(edges, harmonics, features, matrices, coupling, pairs
 
 
 def vertex_network_backward(d_new_features, cache, by_params=True, by_positions=True):
-    """Gradients by g^(s+1), the harmonics, F^s and the weights: the steps in reverse. F^s has three consumers.
+    """Gradients by g^(s+1), the harmonics, F^s and the weights: the steps in reverse, for each part of the channels.
 
     Parameters
     ----------
@@ -83,7 +83,13 @@ def slices(length, number):
 
 
 def paths_forward(edges, harmonics, features, coupling, pairs):
-    """All paths Z of some channels, (rows (ℓ, m, path), 2, C, B, N) real; the rest as in `vertex_network_forward`."""
+    """All paths Z of some channels, before they are mixed; arguments as those of `vertex_network_forward`.
+
+    Returns
+    -------
+    Z : (rows (ℓ, m, path), 2, C, B, N) real
+    cache
+    """
     xp = get_array_module(features)
     products = xp.empty((coupling.matrix.shape[1] // 2, 2, *features.shape[1:]), dtype=features.real.dtype)
     aggregate, identity, square = _kinds_of_products(products, len(features))
@@ -94,7 +100,16 @@ def paths_forward(edges, harmonics, features, coupling, pairs):
 
 
 def paths_backward(d_paths, cache, by_positions=True):
-    """Gradients by the edges, the harmonics (None unless wanted `by_positions`) and the features."""
+    """Gradients by the edges, the harmonics (None unless wanted `by_positions`) and the features, which enter X thrice.
+
+    Parameters
+    ----------
+    d_paths : (rows (ℓ, m, path), 2, C, B, N) real
+
+    Returns
+    -------
+    (L_sh+1, C, B, P) complex, one with the harmonics' shape, ((L+1)², C, B, N) complex
+    """
     aggregate_cache, features, coupling = cache
     d_products = couple_backward(d_paths, coupling)
     d_aggregate, d_identity, d_square = _kinds_of_products(d_products, len(features))
@@ -178,8 +193,7 @@ def aggregate_forward(edges, harmonics, features, pairs, out):
     -------
     cache
     """
-    g = spread(edges, pairs)  # (L_sh+1, C, B, N_i, N_j)
-    vectors = _as_matrices(edge_to_vertex_forward(g, harmonics))
+    vectors = _as_matrices(edge_to_vertex_forward(spread(edges, pairs), harmonics))
     senders = real_matrix(features.transpose(1, 2, 3, 0).conj(), 2)  # (C, B, N_j, 2, 2, Q)
     senders = senders.reshape(*senders.shape[:2], -1, 2 * len(features))  # (C, B, 2N_j, 2Q)
     sums = senders.swapaxes(2, 3) @ vectors.swapaxes(2, 3)  # (C, B, 2Q, (L_sh+1)² N_i)
@@ -204,17 +218,17 @@ def aggregate_backward(d_out, cache, by_positions=True):
     (L_sh+1, C, B, P) complex, one with the harmonics' shape, (Q, C, B, N) complex
     """
     edges, harmonics, senders, pairs = cache
-    xp, num_atoms, g = get_array_module(senders), d_out.shape[-1], spread(edges, pairs)
-    shape = (*senders.shape[:2], senders.shape[3], len(d_out) * num_atoms)
-    d_sums = xp.empty(shape, dtype=d_out.dtype)  # (C, B, 2Q, (L_sh+1)² N_i)
+    xp, g = get_array_module(senders), spread(edges, pairs)  # (L_sh+1, C, B, N_i, N_j)
+    num_p, num_q, _, *outside, num_atoms = d_out.shape
+    d_sums = xp.empty((*outside, 2 * num_q, num_p * num_atoms), dtype=d_out.dtype)
     copy_rows(_by_component(d_sums, d_out), d_out)
     d_vectors = d_sums.swapaxes(2, 3) @ senders.swapaxes(2, 3)  # (C, B, (L_sh+1)² N_i, 2N_j)
-    d_vectors = d_vectors.view(g.dtype).reshape(*shape[:2], len(d_out), *g.shape[3:])
+    d_vectors = d_vectors.view(g.dtype).reshape(*outside, num_p, num_atoms, num_atoms)
     d_g, d_harmonics = edge_to_vertex_backward(d_vectors, g, harmonics, by_positions)
     d_senders = d_sums @ _as_matrices(edge_to_vertex_forward(g, harmonics))  # (C, B, 2Q, 2N_j)
-    d_senders = d_senders.reshape(*shape[:2], 2, -1, num_atoms, 2)  # (C, B, 2, Q, N_j, 2)
-    d_adjoint = real_matrix_backward(d_senders.transpose(0, 1, 4, 5, 2, 3), 2)  # (C, B, N_j, Q)
-    return spread_backward(d_g, pairs), d_harmonics, d_adjoint.transpose(3, 0, 1, 2).conj()
+    d_senders = d_senders.reshape(*outside, 2, num_q, num_atoms, 2).transpose(0, 1, 4, 5, 2, 3)  # (C, B, N_j, 2, 2, Q)
+    d_features = real_matrix_backward(d_senders, 2).conj().transpose(3, 0, 1, 2)  # (Q, C, B, N_j)
+    return spread_backward(d_g, pairs), d_harmonics, d_features
 
 
 def _by_component(sums, products):
