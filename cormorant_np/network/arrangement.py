@@ -102,17 +102,17 @@ def _vertex_matrices(weights, folds):
     """`fold` adds up the weights of those paths that are equal up to a sign, see `coupling.different_paths`."""
     xp, folded = get_array_module(weights[0]), []
     for w, fold in zip(weights, folds, strict=True):
-        adjoint = w.T.conj().reshape(fold.shape[1], -1)  # (K_ℓ, C C_out)
-        folded.append((fold @ adjoint.view(w.real.dtype)).view(w.dtype))
-    return real_matrix(xp.concatenate(folded).reshape(-1, len(w), len(w)), 0)
+        transposed = w.T.reshape(fold.shape[1], -1)  # (K_ℓ, C C_out)
+        folded.append((fold @ transposed.view(w.real.dtype)).view(w.dtype))
+    return real_matrix(xp.concatenate(folded).conj().reshape(-1, len(w), len(w)), 0)
 
 
 def _vertex_matrices_backward(d_matrices, folds):
     """For every ℓ, (C, K_ℓ C): the transpose of the fold."""
-    d_folded = real_matrix_backward(d_matrices, 0)  # (Σ K'_ℓ, C, C_out)
+    d_folded = real_matrix_backward(d_matrices, 0).conj()  # (Σ K'_ℓ, C, C_out)
     d_parts, d_weights, start = d_folded.view(d_matrices.dtype).reshape(len(d_folded), -1), [], 0
     for fold in folds:
         d = fold.T @ d_parts[start : start + len(fold)]  # (K_ℓ, C 2C_out)
-        d_weights.append(d.view(d_folded.dtype).reshape(-1, d_folded.shape[2]).T.conj())
+        d_weights.append(d.view(d_folded.dtype).reshape(-1, d_folded.shape[2]).T)
         start += len(fold)
     return d_weights
