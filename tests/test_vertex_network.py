@@ -20,8 +20,10 @@ from cormorant_np.network.geometry import pair_functions_forward, real_harmonics
 from cormorant_np.network.pairs import pairs_of_atoms, spread
 from cormorant_np.network.real_form import join
 from cormorant_np.network.vertex_network import (
+    COLUMNS,
     aggregate_forward,
     edge_to_vertex_forward,
+    slices,
     square_forward,
     vertex_network_forward,
 )
@@ -51,10 +53,14 @@ def test_edges_become_vectors_by_a_product_with_the_harmonics(rng):
         assert_close(np.einsum("mn,cnij->mcij", adjoint, vectors[:, b, block(l)]), expected)
 
 
+@pytest.mark.parametrize("channels_at_once", [1, 3, C])
 @pytest.mark.parametrize("order", ORDERS)
 @pytest.mark.parametrize("l_in, l_sh, l_out", [(0, 2, 2), (1, 2, 2), (2, 1, 1), (2, 2, 2), (2, 0, 2)])
-def test_new_activations_are_mixtures_of_aggregate_square_and_identity(l_in, l_sh, l_out, order, rng):
-    """(S5)"""
+def test_new_activations_are_mixtures_of_aggregate_square_and_identity(
+    l_in, l_sh, l_out, order, channels_at_once, rng, monkeypatch
+):
+    """(S5), whose sum over channels is one of parts."""
+    monkeypatch.setitem(COLUMNS, "cpu", channels_at_once * B * N)
     config = small_config(num_channels=C, l_max=(l_in, l_out), l_max_sh=(l_in, l_sh), vertex_order=order)
     params, positions = random_params(config, rng), rng.standard_normal((B, N, 3))
     weights, features = arrange_forward(params, config), random_complex(rng, (l_in + 1) ** 2, C, B, N)
@@ -110,6 +116,13 @@ def test_the_square_lists_every_pair_of_components_once(rng):
     features = random_complex(rng, 4, C, B, N)
     expected = [features[p] * features[q] for p in range(4) for q in range(p, 4)]
     assert_close(square_forward(features), np.array(expected))
+
+
+@pytest.mark.parametrize("length, number, expected", [(5, 1, [5]), (5, 2, [3, 2]), (16, 3, [6, 5, 5]), (2, 2, [1, 1])])
+def test_slices_are_as_equal_as_can_be_and_leave_nothing_out(length, number, expected):
+    parts = slices(length, number)
+    assert [part.stop - part.start for part in parts] == expected
+    assert [k for part in parts for k in range(length)[part]] == list(range(length))
 
 
 def test_complex64_stays_complex64(rng):

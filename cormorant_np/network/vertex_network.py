@@ -73,7 +73,7 @@ def vertex_network_backward(d_new_features, cache, by_params=True, by_positions=
 
 def _parts_of_channels(features):
     num_channels, wanted = features.shape[1], features[0].size / COLUMNS[device_of(features)]
-    return slices(num_channels, min(num_channels, math.ceil(wanted)))
+    return slices(num_channels, min(num_channels, max(1, round(wanted))))
 
 
 def slices(length, number):
