@@ -4,6 +4,7 @@ import operator
 import os
 import signal
 import time
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from cormorant_np import model
 from cormorant_np.config import Config
 from cormorant_np.errors import UserError
 from cormorant_np.network.parameters import flatten
+from cormorant_np.network.vertex_network import COLUMNS
 from cormorant_np.training import parallel
 from cormorant_np.training.loss import Targets
 
@@ -37,6 +39,28 @@ def test_shares_and_chunks_give_the_loss_and_gradient_of_the_whole_batch(problem
     np.testing.assert_allclose(loss, np.mean((energy - targets.energies) ** 2), rtol=1e-12)
     assert_close(gradient, flatten(expected))
     assert_close(predictions, energy)
+
+
+def test_what_a_pass_leaves_behind_goes_before_the_next_one_comes(rng, monkeypatch):
+    """So that three chunks, or the two passes of a step with forces, take hardly more memory than one."""
+    config = small_config(num_channels=16)
+    params = flatten(random_params(config, rng))
+    monkeypatch.setitem(parallel.CHUNK_SIZE, "cpu", 4 * 9 * (9 + parallel.PAIRS_OF_AN_ATOM))
+    monkeypatch.setitem(COLUMNS, "cpu", 36)  # so that a backward pass needs little more than the forward one has left
+
+    def peak(num_molecules, force_weight):
+        batch, forces = batch_of([ETHANOL] * num_molecules, config), rng.standard_normal((num_molecules, 9, 3))
+        targets = Targets(rng.standard_normal(num_molecules), forces, 9 * num_molecules)
+        with parallel.alone() as pool:
+            tracemalloc.start()
+            parallel.loss_and_gradient(params, batch, targets, config, pool, force_weight)
+            _, peak = tracemalloc.get_traced_memory()
+            tracemalloc.stop()
+        return peak
+
+    peak(4, 0)  # makes the tables
+    assert peak(12, 0) < 1.35 * peak(4, 0)
+    assert peak(12, 1) < 1.35 * peak(4, 0)
 
 
 @pytest.mark.parametrize("number", [1, 2])

@@ -1,7 +1,7 @@
 """A batch in chunks, shared among worker processes.
 
-On a CPU the arrays of a few molecules fit the cache and those of a batch do not: a batch is worked on in chunks. Each
-of several workers, one for each core and with one BLAS thread, gets an equal share of the batch. They are processes,
+The arrays of a batch would take much memory, and on a CPU little of them would fit the cache: a batch is worked on in
+chunks. Each of several workers, one for each core and with one BLAS thread, gets an equal share of the batch. They are processes,
 and the calling process is one of them: threads would wait for Python's lock at every one of the many short array
 operations. Results are put together in the order of the molecules, and sums in one fixed tree, so that they repeat bit
 for bit. On a GPU the calling process works alone. Under an MPI launcher each rank has such processes or its GPU, see
@@ -36,7 +36,7 @@ from cormorant_np.training.forces import displace
 from cormorant_np.training.loss import mean_squared_error_backward, mean_squared_error_forward
 
 CHUNK_SIZE = {"cpu": 4600, "gpu": 160_000}
-"""Of a chunk's molecules, Σ N (N + PAIRS_OF_AN_ATOM): few enough for the cache, enough for NumPy's overhead, see
+"""Of a chunk's molecules, Σ N (N + PAIRS_OF_AN_ATOM): few enough for the memory, enough for NumPy's overhead, see
 docs/performance.md."""
 
 PAIRS_OF_AN_ATOM = 30
