@@ -65,7 +65,7 @@ PARTS_OF_A_STEP = {
     "radial functions": "radial_{}",
     "mask": "mask_{}",
     "edge network": "edge_network_{}",
-    "real harmonics": "real_harmonics_{}",
+    "ordered harmonics": "ordered_harmonics_{}",
     "aggregation": "aggregate_{}",
     "- of it, edge to vertex": "edge_to_vertex_{}",
     "square": "square_{}",

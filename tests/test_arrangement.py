@@ -11,14 +11,11 @@ C = 2
 
 
 def test_the_coupling_has_the_columns_of_its_layer_and_the_precision_of_the_features(uneven):
-    """G has (L_sh+1)² components, and F has Q = (L_in+1)²: G F, F and F F have Q (L_sh+1)², Q and Q (Q+1) / 2.
-
-    Each has a real and an imaginary part.
-    """
+    """G has (L_sh+1)² components, and F has Q = (L_in+1)²: G F, F and F F have Q (L_sh+1)², Q and Q (Q+1) / 2."""
     for s, (num_sh, q) in enumerate([(4, 1), (9, 4), (16, 16)]):
         for dtype, real in (("complex64", "float32"), ("complex128", "float64")):
             matrix = layer_coupling(uneven, s, np.empty(0, dtype)).matrix
-            assert matrix.shape[1] == 2 * (num_sh * q + q + q * (q + 1) // 2)
+            assert matrix.shape[1] == num_sh * q + q + q * (q + 1) // 2
             assert matrix.dtype == real
 
 

@@ -101,7 +101,7 @@ def test_the_benchmark_prints_one_json_object():
     numbers = json.loads(result.stdout)
     assert {"step_ms", "parts_ms_one_thread", "threads", "numpy", "machine"} <= numbers.keys()
     idle = {part for part, (_, backward) in numbers["parts_ms_one_thread"].items() if not backward > 0}
-    assert idle == {"geometry", "real harmonics"}  # training needs no gradient by the positions
+    assert idle == {"geometry", "ordered harmonics"}  # training needs no gradient by the positions
     assert numbers["qm9_step_ms"] > 0 and 0 < numbers["qm9_padding"] < 0.4
 
 

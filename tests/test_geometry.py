@@ -22,7 +22,7 @@ from cormorant_np.network.geometry import (
 )
 from cormorant_np.network.pairs import spread
 from cormorant_np.so3_vector import parity
-from cormorant_np.spherical_harmonics import complex_sh, real_from_complex, solid_sh
+from cormorant_np.spherical_harmonics import complex_sh, solid_sh
 
 
 def formaldehyde_and_water(config):
@@ -64,16 +64,14 @@ def test_the_parity_of_rows_leads_to_the_harmonics_of_the_other_order(config):
 
 
 def test_functions_of_pairs_are_those_of_every_ordered_pair(config, rng):
-    """η and μ of every layer, and the real harmonics, U times the complex ones, of both orders."""
+    """η and μ of every layer, and the harmonics of both orders."""
     params, batch = random_params(config, rng), batch_of([FORMALDEHYDE, WATER], config)
     functions, _ = pair_functions_forward(arrange_forward(params, config), batch.charges, batch.positions, config)
     pairs = functions.geometry.pairs
     for b, n in enumerate([4, 3]):
         distances, expected, _ = plain.geometry_forward(batch.positions[b, :n], config)
         for l, y in enumerate(expected):
-            real, again = (functions.harmonics[b, l * l : (l + 1) ** 2, :n, part : 2 * n : 2] for part in range(2))
-            np.testing.assert_array_equal(real, again)  # (m, N_i, N_j)
-            assert_close(np.tensordot(real_from_complex(l).conj().T, real, axes=1), y)
+            assert_close(functions.harmonics[b, l * l : (l + 1) ** 2, :n, :n], y)
         for s in range(config.num_layers):
             kappa, phi, cutoff, width = (
                 params[f"layers.{s}.{name}"] for name in ("radial.kappa", "radial.phi", "edge.cutoff", "edge.width")

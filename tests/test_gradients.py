@@ -108,9 +108,9 @@ def geometry_of_positions(config, rng):
     return forward, backward, [batch.positions]
 
 
-@check_of("network.geometry.real_harmonics_backward")
-def real_harmonics(config, rng):
-    functions = with_pairs(geometry.real_harmonics_forward, geometry.real_harmonics_backward)
+@check_of("network.geometry.ordered_harmonics_backward")
+def ordered_harmonics(config, rng):
+    functions = with_pairs(geometry.ordered_harmonics_forward, geometry.ordered_harmonics_backward)
     return *functions, [random_complex(rng, 9, B, P)]
 
 
@@ -223,7 +223,7 @@ def edge_to_vertex(config, rng):
     def backward(d, cache):
         return vertex_network.edge_to_vertex_backward(d, *cache)
 
-    return forward, backward, [random_complex(rng, 2, C, B, N, N), rng.standard_normal((B, 9, N, 2 * N))]
+    return forward, backward, [random_complex(rng, 2, C, B, N, N), random_complex(rng, B, 9, N, N)]
 
 
 @check_of("network.vertex_network.aggregate_backward")
@@ -231,13 +231,13 @@ def aggregate(config, rng):
     """By the complex harmonics, which reach a higher ℓ than this layer's edges."""
 
     def forward(edges, harmonics, features):
-        real = geometry.real_harmonics_forward(harmonics, PAIRS)
+        ordered = geometry.ordered_harmonics_forward(harmonics, PAIRS)
         out = np.empty((len(edges) ** 2, len(features), 2, *features.shape[1:]))
-        return out, vertex_network.aggregate_forward(edges, real, features, PAIRS, out)
+        return out, vertex_network.aggregate_forward(edges, ordered, features, PAIRS, out)
 
     def backward(d, cache):
-        d_edges, d_real, d_features = vertex_network.aggregate_backward(d, cache)
-        return d_edges, geometry.real_harmonics_backward(d_real, PAIRS), d_features
+        d_edges, d_ordered, d_features = vertex_network.aggregate_backward(d, cache)
+        return d_edges, geometry.ordered_harmonics_backward(d_ordered, PAIRS), d_features
 
     return forward, backward, [random_complex(rng, 2, C, B, P), random_complex(rng, 9, B, P), random_features(rng)]
 
@@ -261,7 +261,7 @@ def couple(config, rng):
     def forward(products):
         return vertex_network.couple_forward(products, coefficients), coefficients
 
-    num_products = coefficients.matrix.shape[1] // 2
+    num_products = coefficients.matrix.shape[1]
     return forward, vertex_network.couple_backward, [rng.standard_normal((num_products, 2, C, B, N))]
 
 
@@ -277,7 +277,7 @@ def mix(config, rng):
     def forward(paths, matrices):
         return vertex_network.mix_forward(paths, matrices, coefficients)
 
-    paths = rng.standard_normal((coefficients.matrix.shape[0] // 2, 2, C, B, N))
+    paths = rng.standard_normal((coefficients.matrix.shape[0], 2, C, B, N))
     return forward, vertex_network.mix_backward, [paths, mixing_matrices(coefficients, rng)]
 
 
@@ -287,12 +287,12 @@ def paths(config, rng):
     coefficients = coupling(2, 1, 2, config.vertex_order, "float64", "cpu")
 
     def forward(edges, harmonics, features):
-        real = geometry.real_harmonics_forward(harmonics, PAIRS)
-        return vertex_network.paths_forward(edges, real, features, coefficients, PAIRS)
+        ordered = geometry.ordered_harmonics_forward(harmonics, PAIRS)
+        return vertex_network.paths_forward(edges, ordered, features, coefficients, PAIRS)
 
     def backward(d, cache):
-        d_edges, d_real, d_features = vertex_network.paths_backward(d, cache)
-        return d_edges, geometry.real_harmonics_backward(d_real, PAIRS), d_features
+        d_edges, d_ordered, d_features = vertex_network.paths_backward(d, cache)
+        return d_edges, geometry.ordered_harmonics_backward(d_ordered, PAIRS), d_features
 
     return forward, backward, [random_complex(rng, 2, C, B, P), random_complex(rng, 9, B, P), random_features(rng)]
 
@@ -303,13 +303,13 @@ def vertex(config, rng):
     coefficients = coupling(2, 1, 2, config.vertex_order, "float64", "cpu")
 
     def forward(edges, harmonics, features, matrices):
-        real = geometry.real_harmonics_forward(harmonics, PAIRS)
+        ordered = geometry.ordered_harmonics_forward(harmonics, PAIRS)
         with patch.dict(vertex_network.COLUMNS, cpu=4 * B * N):  # four channels and two
-            return vertex_network.vertex_network_forward(edges, real, features, matrices, coefficients, PAIRS)
+            return vertex_network.vertex_network_forward(edges, ordered, features, matrices, coefficients, PAIRS)
 
     def backward(d, cache):
-        d_edges, d_real, *others = vertex_network.vertex_network_backward(d, cache)
-        return d_edges, geometry.real_harmonics_backward(d_real, PAIRS), *others
+        d_edges, d_ordered, *others = vertex_network.vertex_network_backward(d, cache)
+        return d_edges, geometry.ordered_harmonics_backward(d_ordered, PAIRS), *others
 
     edges, harmonics = random_complex(rng, 2, 6, B, P), random_complex(rng, 9, B, P)
     features = random_features(rng, num_channels=6)
@@ -430,16 +430,16 @@ def layer(config, rng):
 
     def forward(edges, features, radial, mask, harmonics, *values):
         own = {f"layers.1.{name}": value for name, value in zip(names, values, strict=True)}
-        real = geometry.real_harmonics_forward(harmonics, PAIRS)
+        ordered = geometry.ordered_harmonics_forward(harmonics, PAIRS)
         of_pairs = molecules(config)[1]._replace(pairs=PAIRS)
-        functions = geometry.PairFunctions(of_pairs, [None, radial], [None, mask], real)
+        functions = geometry.PairFunctions(of_pairs, [None, radial], [None, mask], ordered)
         *outputs, cache = model.layer_forward(own, 1, edges, features, functions, config)
         return join(outputs), (outputs, cache)
 
     def backward(d, caches):
         outputs, cache = caches
-        *gradients, d_real, grads = model.layer_backward(*split(d, outputs), cache)
-        return *gradients, geometry.real_harmonics_backward(d_real, PAIRS), *(grads[name] for name in names)
+        *gradients, d_ordered, grads = model.layer_backward(*split(d, outputs), cache)
+        return *gradients, geometry.ordered_harmonics_backward(d_ordered, PAIRS), *(grads[name] for name in names)
 
     return forward, backward, inputs
 

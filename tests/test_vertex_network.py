@@ -16,7 +16,7 @@ from conftest import (
 
 from cormorant_np import model, plain
 from cormorant_np.network.arrangement import arrange_forward, layer_coupling
-from cormorant_np.network.geometry import pair_functions_forward, real_harmonics_forward
+from cormorant_np.network.geometry import ordered_harmonics_forward, pair_functions_forward
 from cormorant_np.network.pairs import pairs_of_atoms, spread
 from cormorant_np.network.real_form import join
 from cormorant_np.network.vertex_network import (
@@ -28,7 +28,6 @@ from cormorant_np.network.vertex_network import (
     vertex_network_forward,
 )
 from cormorant_np.so3_vector import block
-from cormorant_np.spherical_harmonics import real_from_complex
 
 B, N, C = 2, 3, 5
 P = N * (N + 1) // 2
@@ -36,21 +35,15 @@ PAIRS = pairs_of_atoms(N, True, "cpu")
 ORDERS = [("aggregate", "square", "identity"), ("aggregate", "identity", "square")]
 
 
-def twice(y):
-    """(rows, B, N_i, N_j) → (B, rows, N_i, 2N_j), every number for both parts of another one."""
-    return np.repeat(y.swapaxes(0, 1), 2, axis=3)
-
-
 def test_edges_become_vectors_by_a_product_with_the_harmonics(rng):
-    """(S3), for real and complex harmonics, of which the real ones are U times the complex ones."""
-    g, y = random_complex(rng, 4, C, B, N, N), rng.standard_normal((16, B, N, N))
-    vectors = edge_to_vertex_forward(g, twice(y))
-    assert vectors.shape == (C, B, 16, N, N)
-    for b, l in np.ndindex(B, 4):
-        adjoint = real_from_complex(l).conj().T
-        of_l = adjoint @ y[block(l), b].reshape(2 * l + 1, -1)
-        (expected,), _ = plain.edge_to_vertex_forward([g[l, :, b]], [of_l.reshape(-1, N, N)])
-        assert_close(np.einsum("mn,cnij->mcij", adjoint, vectors[:, b, block(l)]), expected)
+    """(S3); the harmonics may reach a higher ℓ."""
+    g, y = random_complex(rng, 3, C, B, N, N), random_complex(rng, B, 16, N, N)
+    vectors = edge_to_vertex_forward(g, y)
+    assert vectors.shape == (C, B, 9, N, N)
+    for b in range(B):
+        harmonics = [y[b, block(l)] for l in range(3)]
+        expected, _ = plain.edge_to_vertex_forward(list(g[:, :, b]), harmonics)
+        assert_close(vectors[:, b].swapaxes(0, 1), np.concatenate(expected))
 
 
 @pytest.mark.parametrize("channels_at_once", [1, 3, C])
@@ -103,12 +96,12 @@ def test_a_layer_is_what_the_equations_say(s, config, rng):
 def test_aggregation_sums_over_the_senders(rng):
     """Also for harmonics without any symmetry; they may have a larger L than this layer's edges."""
     edges, features = random_complex(rng, 2, C, B, P), random_complex(rng, 9, C, B, N)
-    y = rng.standard_normal((9, B, N, N))  # of receiver and sender
+    y = random_complex(rng, B, 9, N, N)  # of receiver and sender
     out = np.empty((4, 9, 2, C, B, N))
-    aggregate_forward(edges, twice(y), features, PAIRS, out)
+    aggregate_forward(edges, y, features, PAIRS, out)
     sums, g = join(out, 2), spread(edges, PAIRS)[[0, 1, 1, 1]]
     for p, q, c, b, i in np.ndindex(4, 9, C, B, N):
-        expected = sum(g[p, c, b, i, j] * y[p, b, i, j] * features[q, c, b, j] for j in range(N))
+        expected = sum(g[p, c, b, i, j] * y[b, p, i, j] * features[q, c, b, j] for j in range(N))
         np.testing.assert_allclose(sums[p, q, c, b, i], expected, rtol=1e-12)
 
 
@@ -130,7 +123,7 @@ def test_complex64_stays_complex64(rng):
     weights = arrange_forward(random_params(config, rng, np.float32), config)
     features = random_complex(rng, 4, C, B, N).astype(np.complex64)
     edges, y = (random_complex(rng, *shape, B, P).astype(np.complex64) for shape in ((2, C), (4,)))
-    harmonics, couple = real_harmonics_forward(y, PAIRS), layer_coupling(config, 1, features)
-    assert harmonics.dtype == np.float32
+    harmonics, couple = ordered_harmonics_forward(y, PAIRS), layer_coupling(config, 1, features)
+    assert harmonics.dtype == np.complex64
     new_features, _ = vertex_network_forward(edges, harmonics, features, weights["layers.1.vertex"], couple, PAIRS)
     assert new_features.dtype == np.complex64

@@ -1,9 +1,8 @@
 """All Clebsch-Gordan products of a layer as one sparse matrix (section 1.4.4); `plain.cg_product_forward`, fast.
 
 The coefficients depend neither on molecule, atom nor channel. So the products of components come first, X, and one
-sparse matrix makes all paths of all (ℓ, m) from them, Z = M X. It is built in five steps: the coefficients as they
-stand in (S5); only the paths that differ; a change of basis, for harmonics that are real; of F ⊗ F only the products
-with p ≤ q; real form.
+sparse matrix makes all paths of all (ℓ, m) from them, Z = M X. It is built in three steps: the coefficients as they
+stand in (S5); only the paths that differ; of F ⊗ F only the products with p ≤ q.
 """
 
 from functools import cache
@@ -15,16 +14,14 @@ import scipy.sparse
 from cormorant_np.backend import to_device
 from cormorant_np.clebsch_gordan import paths, table
 from cormorant_np.network.pairs import pair_indices
-from cormorant_np.network.real_form import real_matrix
-from cormorant_np.spherical_harmonics import real_from_complex
 
 
 class Coupling(NamedTuple):
     """The Clebsch-Gordan products of one vertex network (S5).
 
-    matrix : M, CSR on a CPU, dense on a GPU, (2 rows of Z, 2 rows of X) real. The rows of X are the products
-        Σ_j G_p F_q, (L_sh+1)² (L_in+1)² of them, G with real harmonics, then the (L_in+1)² components of F, then the
-        F_p F_q with p ≤ q. Those of Z are ordered (ℓ, m, path). In real form: every row of X and Z is two, Re and Im.
+    matrix : M, CSR on a CPU, dense on a GPU, (rows of Z, rows of X) real. The rows of X are the products Σ_j G_p F_q,
+        (L_sh+1)² (L_in+1)² of them, then the (L_in+1)² components of F, then the F_p F_q with p ≤ q. Those of Z are
+        ordered (ℓ, m, path).
     transpose : of the same matrix, for the backward pass
     num_paths : K'_ℓ, the number of paths in Z, for each ℓ
     fold : for each ℓ, (K'_ℓ, K_ℓ): adds up the paths of (S5) that are the same up to a sign, see `different_paths`
@@ -50,8 +47,7 @@ def coupling(l_in, l_sh, l_out, order, dtype, device):
     published = [published_paths(l, l_in, l_sh, order) for l in range(l_out + 1)]
     kept, fold = zip(*map(different_paths, published, range(l_out + 1)), strict=True)
     coefficients = _rows_of_paths(kept, published) @ coefficient_matrix(l_in, l_sh, l_out, order)
-    products = _from_real_harmonics(l_in, l_sh) @ _from_upper_products(l_in, l_sh)
-    matrix = sparse_real_form(coefficients @ products).astype(dtype)
+    matrix = scipy.sparse.csr_matrix(coefficients @ _from_upper_products(l_in, l_sh)).astype(dtype)
     fold = tuple(to_device(f.astype(dtype), device) for f in fold)
     return Coupling(to_device(matrix, device), to_device(matrix.T.tocsr(), device), tuple(map(len, kept)), fold)
 
@@ -119,28 +115,9 @@ def _rows_of_paths(kept, published):
     return scipy.sparse.block_diag(blocks, format="csr")
 
 
-def _from_real_harmonics(l_in, l_sh):
-    """G_p F_q, F_q and F_p F_q from those with real harmonics in G: U† on the index p of the first."""
-    num_in = (l_in + 1) ** 2
-    adjoint = scipy.sparse.block_diag([real_from_complex(l).conj().T for l in range(l_sh + 1)])
-    blocks = [scipy.sparse.kron(adjoint, np.eye(num_in)), scipy.sparse.eye(num_in + num_in**2)]
-    return scipy.sparse.block_diag(blocks, format="csr")
-
-
 def _from_upper_products(l_in, l_sh):
     """All F_p F_q from those with p ≤ q, which X has; the rest as it is."""
     num_in, num_sh = (l_in + 1) ** 2, (l_sh + 1) ** 2
     _, _, numbers = pair_indices(num_in, "cpu")
     both_orders = scipy.sparse.csr_array((np.ones(num_in**2), (np.arange(num_in**2), numbers.ravel())))
     return scipy.sparse.block_diag([scipy.sparse.eye((num_sh + 1) * num_in), both_orders], format="csr")
-
-
-def sparse_real_form(matrix):
-    """A sparse complex matrix as a real one of twice as many rows and columns without zeros, see `real_form`."""
-    matrix = scipy.sparse.csr_array(matrix)
-    blocks = real_matrix(matrix.data[:, None], 0)[..., 0]  # (nonzeros, 2, 2)
-    shape = tuple(2 * n for n in matrix.shape)
-    twice = scipy.sparse.bsr_matrix((blocks, matrix.indices, matrix.indptr), shape=shape).tocsr()
-    twice.data[abs(twice.data) < 1e-14] = 0  # U† leaves zeros of rounding where coefficients cancel
-    twice.eliminate_zeros()
-    return twice

@@ -1,9 +1,10 @@
 """Pairs of atoms: distances, harmonics, and with `radial` all that layers need to know of them (1.1, 1.4.2, 1.4.3).
 
 r_ij = r_i - r_j, from the sender j to the receiver i. Arrays on pairs have one entry for both orders, that of
-j ≤ i: (..., B, P), see `pairs`; the real harmonics alone are of ordered pairs.
+j ≤ i: (..., B, P), see `pairs`; in the end there are harmonics of ordered pairs, too.
 """
 
+import math
 from functools import cache
 from typing import NamedTuple
 
@@ -12,14 +13,12 @@ import numpy as np
 from cormorant_np.backend import device_of, get_array_module, to_device
 from cormorant_np.network.pairs import Pairs, pairs_of_atoms, spread, spread_backward
 from cormorant_np.network.radial import mask_backward, mask_forward, radial_backward, radial_forward
-from cormorant_np.so3_vector import num_l, parity
+from cormorant_np.so3_vector import parity
 from cormorant_np.spherical_harmonics import (
     normalise,
     normalise_backward,
     solid_sh,
     solid_sh_backward,
-    to_real,
-    to_real_backward,
 )
 
 
@@ -88,11 +87,10 @@ def geometry_backward(d_distances, d_harmonics, cache):
     return d_vectors.sum(axis=3).swapaxes(1, 2)
 
 
-def real_harmonics_forward(harmonics, pairs):
-    """The real harmonics Y_real = U Y of all ordered pairs, made once for all layers; not in the supplement.
+def ordered_harmonics_forward(harmonics, pairs):
+    """The harmonics of all ordered pairs, made once for all layers.
 
     Pairs have Y_ℓ(r̂_ij) for j ≤ i; the other order has Y_ℓ(-r̂) = (-1)^ℓ Y_ℓ(r̂).
-    Every number is there twice in a row, for real and imaginary part of g_ij, by which it is multiplied.
 
     Parameters
     ----------
@@ -100,26 +98,25 @@ def real_harmonics_forward(harmonics, pairs):
 
     Returns
     -------
-    (B, (L+1)², N_i, 2N_j) real
+    (B, (L+1)², N_i, N_j) complex
     """
-    y = spread(to_real(harmonics), pairs)  # ((L+1)², B, N_i, N_j)
+    y = spread(harmonics.swapaxes(0, 1), pairs)  # (B, (L+1)², N_i, N_j)
     y *= _signs_for(y)
-    return y.swapaxes(0, 1).repeat(2, axis=3)
+    return y
 
 
-def real_harmonics_backward(d_real, pairs):
-    """Both parts, both orders, and from the real harmonics to the complex ones: ((L+1)², B, P) complex."""
-    d = (d_real[..., ::2] + d_real[..., 1::2]).swapaxes(0, 1)  # ((L+1)², B, N_i, N_j)
-    return to_real_backward(spread_backward(d * _signs_for(d), pairs))
+def ordered_harmonics_backward(d_ordered, pairs):
+    """The sum of both orders, with their signs, ((L+1)², B, P) complex."""
+    return spread_backward(d_ordered * _signs_for(d_ordered), pairs).swapaxes(0, 1)
 
 
 @cache
 def _order_signs(l_max, num_atoms, dtype, device):
-    """What turns Y_ℓ of j ≤ i into that of (j, i), ((L+1)², 1, N_i, N_j): (-1)^ℓ if j > i, else 1."""
+    """What turns Y_ℓ of j ≤ i into that of (j, i), ((L+1)², N_i, N_j): (-1)^ℓ if j > i, else 1."""
     parities = parity(np.empty((l_max + 1) ** 2))[:, None, None]
     i, j = np.indices((num_atoms, num_atoms))
     signs = np.where(j > i, parities, 1)
-    return to_device(signs[:, None].astype(dtype), device)
+    return to_device(signs.astype(dtype), device)
 
 
 def make_tables(num_atoms, config, dtype, device):
@@ -130,7 +127,7 @@ def make_tables(num_atoms, config, dtype, device):
 
 
 def _signs_for(y):
-    return _order_signs(num_l(y) - 1, y.shape[-1], y.dtype, device_of(y))
+    return _order_signs(math.isqrt(y.shape[1]) - 1, y.shape[-1], y.real.dtype, device_of(y))
 
 
 class PairFunctions(NamedTuple):
@@ -139,7 +136,7 @@ class PairFunctions(NamedTuple):
     geometry : Geometry
     radial : (S, K, B, P) complex, η of every layer
     masks : (S, C, B, P) real, μ of every layer
-    harmonics : (B, (L_sh+1)², N_i, 2N_j) real, Y of all ordered pairs, for both parts of what it is multiplied by
+    harmonics : (B, (L_sh+1)², N_i, N_j) complex, Y of all ordered pairs
     """
 
     geometry: Geometry
@@ -165,7 +162,7 @@ def pair_functions_forward(weights, charges, positions, config):
     geometry, geometry_cache = geometry_forward(charges, positions, config)
     radial, radial_cache = radial_forward(weights["radial.kappa"], weights["radial.phi"], geometry, config)
     masks, mask_cache = mask_forward(weights["edge.cutoff"], weights["edge.width"], geometry, config)
-    harmonics = real_harmonics_forward(geometry.harmonics, geometry.pairs)
+    harmonics = ordered_harmonics_forward(geometry.harmonics, geometry.pairs)
     return PairFunctions(geometry, radial, masks, harmonics), (geometry_cache, radial_cache, mask_cache)
 
 
@@ -184,5 +181,5 @@ def pair_functions_backward(d_radial, d_masks, d_harmonics, d_distances, cache):
     if d_harmonics is None:
         return grads, None
     d_distances = d_distances + d_r + d_r_mask
-    d_harmonics = real_harmonics_backward(d_harmonics, geometry_cache[0].pairs)
+    d_harmonics = ordered_harmonics_backward(d_harmonics, geometry_cache[0].pairs)
     return grads, geometry_backward(d_distances, d_harmonics, geometry_cache)

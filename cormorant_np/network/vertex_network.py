@@ -20,14 +20,13 @@ def vertex_network_forward(edges, harmonics, features, matrices, coupling, pairs
     which is `plain.edge_to_vertex_forward` and `plain.vertex_network_forward`, fast. The products come first and the
     coefficients after: X holds Σ_j G_p F_q, F and F_p F_q for all components p and q, one sparse matrix makes all paths
     Z of all (ℓ, m) from it, and one matrix product for every ℓ mixes them. X and Z are in real form (see `real_form`):
-    their second axis has the real part and the imaginary part. The harmonics in G are the real ones, which the sparse
-    matrix turns into the complex ones (see `coupling`). Only the mixing joins channels: X and Z are made for a few of
-    them at a time, and what each few give is added up.
+    their second axis has the real part and the imaginary part. Only the mixing joins channels: X and Z are made for a
+    few of them at a time, and what each few give is added up.
 
     Parameters
     ----------
     edges : (L_sh+1, C, B, P) complex, g^(s+1)
-    harmonics : (B, at least (L_sh+1)², N_i, 2N_j) real, Y of every ordered pair, see `real_harmonics_forward`
+    harmonics : (B, at least (L_sh+1)², N_i, N_j) complex, Y of every ordered pair, see `ordered_harmonics_forward`
     features : ((L+1)², C, B, N) complex, F^s
     matrices : (Σ_ℓ K'_ℓ, 2, C, 2, C_out) real, the folded W_ℓ of all ℓ in real form, see `arrangement`
     coupling : Coupling of these L
@@ -91,7 +90,7 @@ def paths_forward(edges, harmonics, features, coupling, pairs):
     cache
     """
     xp = get_array_module(features)
-    products = xp.empty((coupling.matrix.shape[1] // 2, 2, *features.shape[1:]), dtype=features.real.dtype)
+    products = xp.empty((coupling.matrix.shape[1], 2, *features.shape[1:]), dtype=features.real.dtype)
     aggregate, identity, square = _kinds_of_products(products, len(features))
     aggregate_cache = aggregate_forward(edges, harmonics, features, pairs, out=aggregate)
     split(features, 1, out=identity)
@@ -129,14 +128,12 @@ def _kinds_of_products(products, num_in):
 def edge_to_vertex_forward(g, y):
     """SO(3)-vectors of the weights ℓ ≤ L_sh for every pair of atoms (S3); `plain.edge_to_vertex_forward`, fast:
 
-        G_ℓmc,ij = g_ℓc,ij Y_ℓm(r̂_ij),
-
-    for real harmonics, so that real and imaginary part of g are multiplied by the same number.
+        G_ℓmc,ij = g_ℓc,ij Y_ℓm(r̂_ij).
 
     Parameters
     ----------
     g : (L_sh+1, C, B, N_i, N_j) complex
-    y : (B, at least (L_sh+1)², N_i, 2N_j) real, Y, every number twice in a row
+    y : (B, at least (L_sh+1)², N_i, N_j) complex, Y
 
     Returns
     -------
@@ -144,13 +141,12 @@ def edge_to_vertex_forward(g, y):
     """
     y = y[:, : len(g) ** 2]
     vectors = get_array_module(g).take(g.transpose(1, 2, 0, 3, 4), l_of_rows(y[0]), axis=2)  # (C, B, rows, N_i, N_j)
-    parts = vectors.view(vectors.real.dtype)  # (C, B, rows, N_i, 2N_j)
-    parts *= y
+    vectors *= y
     return vectors
 
 
 def edge_to_vertex_backward(d_vectors, g, y, by_positions=True):
-    """dg_ℓ = Σ_m Y_ℓm dG_ℓm  and, if wanted `by_positions`, else None,  dY_ℓm = Σ_c g_ℓc dG_ℓmc, each part by itself.
+    """dg_ℓ = Σ_m conj(Y_ℓm) dG_ℓm  and, if wanted `by_positions`, else None,  dY_ℓm = Σ_c conj(g_ℓc) dG_ℓmc.
 
     Parameters
     ----------
@@ -160,16 +156,14 @@ def edge_to_vertex_backward(d_vectors, g, y, by_positions=True):
     -------
     two with the shapes of g and y
     """
-    xp = get_array_module(d_vectors)
-    d_vectors, g_parts = (x.view(x.real.dtype).reshape(*x.shape[:3], -1) for x in (d_vectors, g))
-    y_parts = y.reshape(*y.shape[:2], -1)  # (B, rows, 2N²)
-    d_g, d_y = xp.empty_like(g_parts), xp.zeros_like(y_parts) if by_positions else None
+    xp, conjugate = get_array_module(d_vectors), y.conj()
+    d_g, d_y = xp.empty_like(g), xp.zeros_like(y) if by_positions else None
     for l in range(len(g)):
-        d = d_vectors[:, :, block(l)]  # (C, B, m, 2N²)
-        d_g[l] = xp.einsum("bmx,cbmx->cbx", y_parts[:, block(l)], d)
+        d = d_vectors[:, :, block(l)]  # (C, B, m, N_i, N_j)
+        (d * conjugate[:, block(l)]).sum(axis=2, out=d_g[l])
         if by_positions:
-            d_y[:, block(l)] = xp.einsum("cbx,cbmx->bmx", g_parts[l], d)
-    return d_g.view(g.dtype).reshape(g.shape), d_y.reshape(y.shape) if by_positions else None
+            d_y[:, block(l)] = (d * g[l][:, :, None].conj()).sum(axis=0)
+    return d_g, d_y
 
 
 def aggregate_forward(edges, harmonics, features, pairs, out):
@@ -184,7 +178,7 @@ def aggregate_forward(edges, harmonics, features, pairs, out):
     Parameters
     ----------
     edges : (L_sh+1, C, B, P) complex, g
-    harmonics : (B, at least (L_sh+1)², N_i, 2N_j) real, Y
+    harmonics : (B, at least (L_sh+1)², N_i, N_j) complex, Y
     features : (Q, C, B, N) complex, F
     pairs : Pairs
     out : ((L_sh+1)², Q, 2, C, B, N) real, A, written
@@ -276,7 +270,7 @@ def square_backward(d_products, features):
 
 
 def couple_forward(products, coupling):
-    """Z = M X: all Clebsch-Gordan products of the layer, from the products of components (S5), in real form.
+    """Z = M X: all Clebsch-Gordan products of the layer, from the products of components (S5).
 
     Parameters
     ----------
@@ -286,13 +280,12 @@ def couple_forward(products, coupling):
     -------
     Z : (rows (ℓ, m, path), 2, C, B, N) real
     """
-    x = products.reshape(2 * len(products), -1)  # (2 rows, C B N)
-    return (coupling.matrix @ x).reshape(-1, *products.shape[1:])
+    return (coupling.matrix @ products.reshape(len(products), -1)).reshape(-1, *products.shape[1:])
 
 
 def couple_backward(d_paths, coupling):
     """dX = Mᵀ dZ, (rows, 2, C, B, N) real from (rows (ℓ, m, path), 2, C, B, N) real."""
-    return (coupling.transpose @ d_paths.reshape(2 * len(d_paths), -1)).reshape(-1, *d_paths.shape[1:])
+    return (coupling.transpose @ d_paths.reshape(len(d_paths), -1)).reshape(-1, *d_paths.shape[1:])
 
 
 def mix_forward(paths, matrices, coupling):

@@ -13,7 +13,6 @@ from cormorant_np.network.parameters import num_edge_columns
 
 COMPLEX_MULTIPLY_ADD = 8
 REAL_COMPLEX_MULTIPLY_ADD = 4
-REAL_MULTIPLY_ADD = 2
 PASSES = 3
 """Every product c = a b of the forward pass returns as two of the backward pass, for da and db."""
 
@@ -44,16 +43,16 @@ def count_operations(config, num_molecules, num_atoms, as_printed=False):
         mixed_paths, nonzeros = (_paths_as_printed if as_printed else _paths_kept)(config, s)
         rows = sum((2 * l + 1) * k for l, k in enumerate(mixed_paths))
         counts["edge network"] += PASSES * COMPLEX_MULTIPLY_ADD * pairs * c * (edge_columns + num_in)
-        counts["edge to vertex"] += PASSES * REAL_COMPLEX_MULTIPLY_ADD * ordered * c * num_sh
+        counts["edge to vertex"] += PASSES * COMPLEX_MULTIPLY_ADD * ordered * c * num_sh
         counts["aggregation"] += PASSES * COMPLEX_MULTIPLY_ADD * ordered * c * num_sh * num_in
         counts["square"] += PASSES * COMPLEX_MULTIPLY_ADD * atoms * c * squares
-        counts["coupling"] += 2 * REAL_MULTIPLY_ADD * atoms * c * nonzeros
+        counts["coupling"] += 2 * REAL_COMPLEX_MULTIPLY_ADD * atoms * c * nonzeros
         counts["mixing"] += PASSES * COMPLEX_MULTIPLY_ADD * atoms * c * c * rows
     return counts
 
 
 def _paths_kept(config, s):
-    """The numbers of paths of each ℓ that layer s mixes, and of coefficients that make them, in real form."""
+    """The numbers of paths of each ℓ that layer s mixes, and of coefficients that make them."""
     coupling = layer_coupling(config, s, np.empty(0))
     return coupling.num_paths, coupling.matrix.nnz
 
@@ -63,7 +62,7 @@ def _paths_as_printed(config, s):
     l_in, l_sh, l_out = config.layer_l_max(s), config.l_max_sh[s], config.l_max[s]
     published = [published_paths(l, l_in, l_sh, config.vertex_order) for l in range(l_out + 1)]
     products = [(l1, l2, l) for l, of_l in enumerate(published) for kind, l1, l2 in of_l if kind != "identity"]
-    return list(map(len, published)), 2 * sum(int(np.count_nonzero(table(*p))) for p in products)
+    return list(map(len, published)), sum(int(np.count_nonzero(table(*p))) for p in products)
 
 
 def matrix_product_peak(pool, real, size=512, repeats=8):

@@ -1,11 +1,11 @@
 """A batch in chunks, shared among worker processes.
 
 The arrays of a batch would take much memory, and on a CPU little of them would fit the cache: a batch is worked on in
-chunks. Each of several workers, one for each core and with one BLAS thread, gets an equal share of the batch. They are processes,
-and the calling process is one of them: threads would wait for Python's lock at every one of the many short array
-operations. Results are put together in the order of the molecules, and sums in one fixed tree, so that they repeat bit
-for bit. On a GPU the calling process works alone. Under an MPI launcher each rank has such processes or its GPU, see
-`mpi`.
+chunks. Each of several workers, one for each core and with one BLAS thread, gets an equal share of the batch. They are
+processes, and the calling process is one of them: threads would wait for Python's lock at every one of the many short
+array operations. Results are put together in the order of the molecules, and sums in one fixed tree, so that they
+repeat bit for bit. On a GPU the calling process works alone. Under an MPI launcher each rank has such processes or its
+GPU, see `mpi`.
 """
 
 import atexit
