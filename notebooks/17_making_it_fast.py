@@ -27,11 +27,10 @@ from cormorant_np.network.real_form import join, real_matrix, split
 from cormorant_np.network.vertex_network import (
     COLUMNS,
     edge_to_vertex_forward,
-    vertex_network_backward,
     vertex_network_forward,
 )
-from cormorant_np.so3_vector import block, l_of_rows
-from cormorant_np.spherical_harmonics import complex_sh, real_from_complex
+from cormorant_np.so3_vector import block
+from cormorant_np.spherical_harmonics import complex_sh
 from cormorant_np.training import parallel
 
 threadpool_limits(limits=1, user_api="blas")  # both as in training, where every core has a process of its own
@@ -165,8 +164,7 @@ np.testing.assert_allclose(join(product.reshape(2, 5, 3), 0), a.conj().T @ c, at
 
 # %% [markdown]
 # Here are the products of the aggregation (below) in both forms, forward and backward. This gain depends on the
-# processor and its library. Where this page was built, with AVX2, it is next to nothing. With AVX-512 the products,
-# smaller ones then, took 0.79 ms in place of 1.26:
+# processor and its library. Where this page was built, with AVX-512, it is large; with AVX2 it was next to nothing.
 
 # %% tags=["machine"]
 F_c, G_c = random_complex(C, B, ROWS, N), random_complex(C, B, ROWS * N, N)  # (q, j) and (p i, j)
@@ -188,16 +186,12 @@ def real_products():
 compare("real form", complex_products, real_products)
 
 # %% [markdown]
-# ## Real harmonics, and $U^\dagger$
+# ## Both orders of a pair
 #
-# $G = g\, Y$ has a number for every component, channel and ordered pair. $Y$ is
-# complex, and complex times complex is four multiplications and two sums. With the *real* harmonics of notebook 02,
-# $Y_{\rm real} = U\, Y$, it is two multiplications. What comes out is $U G$, and nothing is lost, since $U^\dagger$
-# leads back, $U^\dagger U G = G$. It need not be done for each pair: all that follows is linear in $G$ until the
-# Clebsch-Gordan coefficients are applied, and so $U^\dagger$ is made part of these, once and for all.
-#
-# For pairs with $j > i$ the harmonics are those of $j < i$ times $(-1)^\ell$, since
-# $\hat{\mathbf r}_{ji} = -\hat{\mathbf r}_{ij}$. `real_harmonics_forward` makes both orders, once for all layers.
+# $G_{ij} = g_{ij}\, Y(\hat{\mathbf r}_{ij})$ is wanted for every ordered pair. Harmonics are kept once for a pair, too:
+# for $j > i$ they are those of $j < i$ times $(-1)^\ell$, since $\hat{\mathbf r}_{ji} = -\hat{\mathbf r}_{ij}$.
+# `ordered_harmonics_forward` makes both orders, once for all layers. As a complex array lies in memory, real and
+# imaginary parts in turns, $G$ is in real form already.
 
 # %%
 g = spread(edges, pairs)  # ℓ, channels, molecules, i, j
@@ -205,26 +199,10 @@ G = edge_to_vertex_forward(g, functions.harmonics)  # channels, molecules, (ℓ,
 
 r = ethanol.positions[0]
 Y = complex_sh(r[:, None] - r[None], 3)
+different = ~np.eye(N, dtype=bool)  # of an atom with itself g is random here; in the network it is zero
 for l in range(4):
-    of_l = G[:, 0, block(l)].swapaxes(0, 1)  # U G, (2ℓ+1, C, N_i, N_j)
-    of_l = np.tensordot(real_from_complex(l).conj().T, of_l, axes=1)
-    own = np.eye(N, dtype=bool)  # these entries are random here; in the network they are zero
-    np.testing.assert_allclose(of_l[..., ~own], (g[l, :, 0] * Y[block(l), None])[..., ~own], atol=1e-4)
-
-# %% [markdown]
-# For the real product each harmonic is kept twice in a row, for the two parts of $g$, which lie in a row as well:
-
-# %% tags=["machine"]
-complex_y = random_complex(B, ROWS, N, N)
-
-
-def with_complex_harmonics():
-    G = g.transpose(1, 2, 0, 3, 4).take(l_of_rows(features), axis=2)
-    G *= complex_y
-    return G
-
-
-compare("real harmonics", with_complex_harmonics, lambda: edge_to_vertex_forward(g, functions.harmonics))
+    of_l, expected = G[:, 0, block(l)].swapaxes(0, 1), g[l, :, 0] * Y[block(l), None]  # (2ℓ+1, C, N_i, N_j)
+    np.testing.assert_allclose(of_l[..., different], expected[..., different], atol=1e-4)
 
 # %% [markdown]
 # ## The sum first, the coefficients after
@@ -242,10 +220,10 @@ compare("real harmonics", with_complex_harmonics, lambda: edge_to_vertex_forward
 # below explains:
 
 # %% tags=["machine"]
-plain_G = [np.tensordot(real_from_complex(l).conj().T, G[:, 0, block(l)].swapaxes(0, 1), 1) for l in range(4)]
+plain_G = [G[:, 0, block(l)].swapaxes(0, 1) for l in range(4)]
 order = ("aggregate", "square", "identity")
 matrix = coefficient_matrix(3, 3, 3, order).tocsr()[:, : ROWS * ROWS].astype(np.float32)  # (results, p q)
-G_p, F_q = np.concatenate(plain_G).astype(np.complex64), np.concatenate(F)  # (p, C, N_i, N_j) and (q, C, N_j)
+G_p, F_q = np.concatenate(plain_G), np.concatenate(F)  # (p, C, N_i, N_j) and (q, C, N_j)
 
 
 def couple_then_sum():
@@ -341,7 +319,7 @@ plt.show()
 
 # %% tags=["machine"]
 couple = coupling(3, 3, 3, order, "float32", "cpu")
-x = rng.standard_normal((couple.matrix.shape[1], C * B * N), dtype=np.float32)
+x = rng.standard_normal((couple.matrix.shape[1], 2 * C * B * N), dtype=np.float32)  # Re and Im, which M treats alike
 dense = couple.matrix.toarray()
 np.testing.assert_allclose(couple.matrix @ x, dense @ x, atol=1e-4)
 compare("sparse coupling", lambda: dense @ x, lambda: couple.matrix @ x)
@@ -407,8 +385,8 @@ np.testing.assert_allclose(left, right)
 
 # %%
 couple = layer_coupling(config, 1, features)
-inputs = edges, functions.harmonics, features, weights["layers.1.vertex"], couple, pairs
-new_features, _ = vertex_network_forward(*inputs)
+matrices = weights["layers.1.vertex"]
+new_features, _ = vertex_network_forward(edges, functions.harmonics, features, matrices, couple, pairs)
 by_l, _ = plain.vertex_network_forward(plain.under("layers.1.vertex.weight.", single), plain_G, F, config.vertex_order)
 np.testing.assert_allclose(new_features[:, :, 0], np.concatenate(by_l), atol=1e-4 * abs(new_features).max())
 
@@ -417,28 +395,29 @@ np.testing.assert_allclose(new_features[:, :, 0], np.concatenate(by_l), atol=1e-
 #
 # Before the mixing no channel knows of another. So the products and paths need not be made for all channels at once:
 # `vertex_network_forward` takes as many channels as make 640 columns $(c, b, i)$, and adds up what each few give to the
-# mixing. Their arrays stay in the cache, and more molecules can be in a chunk. Here are the vertex network forward and
-# backward, for 16 channels at once and for as many as it takes:
+# mixing. Their arrays stay in the cache, and more molecules can be in a chunk. Here is the whole network forward and
+# backward for 13 molecules, with all 16 channels at once and with five or six at a time:
 
 # %% tags=["machine"]
+thirteen, usual = data.make_batch(ethanol.charges[:13], ethanol.positions[:13], config), COLUMNS["cpu"]
 
 
 def with_columns(number):
     def there_and_back():
         COLUMNS["cpu"] = number
-        vertex_network_backward(*vertex_network_forward(*inputs), by_positions=False)
+        energy, cache = model.forward(single, thirteen, config, weights)
+        model.backward(np.ones_like(energy), cache, by_positions=False, arranged=True)
 
     return there_and_back
 
 
-usual = COLUMNS["cpu"]
-compare("a few channels", with_columns(C * B * N), with_columns(usual))
+compare("a few channels", with_columns(10**6), with_columns(usual))
 COLUMNS["cpu"] = usual
 
 # %% [markdown]
 # ## Chunks
 #
-# A batch is cut into chunks whose gradients are added. The arrays of a few molecules fit into a core's cache, those of
+# A batch is cut into chunks whose gradients are added. The arrays of a few molecules are still near the core, those of
 # a batch do not; but every chunk pays for Python's calls anew. One process, forward and backward of the paper's network
 # for 25 ethanols:
 
@@ -453,7 +432,7 @@ def in_chunks(size):
         model.backward(np.ones_like(energy), cache, by_positions=False)
 
 
-chunk_sizes, best = [1, 2, 5, 9, 25], []
+chunk_sizes, best = [1, 2, 5, 13, 25], []
 with parallel.workers(1):  # one BLAS thread, and memory is kept
     for size in chunk_sizes:
         seconds = []
