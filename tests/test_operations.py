@@ -10,7 +10,7 @@ def test_the_smallest_network_counted_by_hand():
     pairs, ordered_pairs, atoms = 2, 4, 2  # of the two atoms, and one that stands for both with themselves
     expected = {
         "edge network": 3 * 8 * pairs * (1 + 16 + 1),
-        "edge to vertex": 3 * 4 * ordered_pairs,
+        "edge to vertex": 3 * 8 * ordered_pairs,
         "aggregation": 3 * 8 * ordered_pairs,
         "square": 3 * 8 * atoms,
         "coupling": 2 * 4 * atoms * 3,
