@@ -105,11 +105,11 @@ except UserError as error:
 #
 # ## Cutting a batch
 #
-# One thing does differ in substance. A GPU wants few large operations. A CPU wants work for each of its cores, in
-# arrays that fit into its cache. So a batch is shared among workers, which are processes, and each cuts its share into
-# chunks, whose gradients are added (notebook 17 measures both). Only the number of workers and the size of a chunk
-# depend on the device. A chunk is measured in pairs of atoms, because these have the largest arrays; an atom counts as
-# 30:
+# One thing does differ in substance. A GPU wants few large operations. A CPU wants work for each of its cores, and the
+# arrays of a batch would take much memory. So a batch is shared among workers, which are processes, and each cuts its
+# share into chunks, whose gradients are added (notebook 17 measures both). Only the number of workers, the size of a
+# chunk, and how many channels the vertex network takes at a time depend on the device. A chunk is measured in pairs of
+# atoms, because these have the largest arrays; an atom counts as 30:
 
 # %%
 config = Config.md17()

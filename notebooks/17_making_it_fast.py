@@ -168,7 +168,7 @@ np.testing.assert_allclose(join(product.reshape(2, 5, 3), 0), a.conj().T @ c, at
 
 # %% tags=["machine"]
 F_c, G_c = random_complex(C, B, ROWS, N), random_complex(C, B, ROWS * N, N)  # (q, j) and (p i, j)
-F_r = real_matrix(F_c.conj().swapaxes(2, 3), 2).reshape(C, B, 2 * N, 2 * ROWS).swapaxes(2, 3)  # see one product, below
+F_r = real_matrix(F_c.conj().swapaxes(2, 3), 2).reshape(C, B, 2 * N, 2 * ROWS).swapaxes(2, 3)  # as below
 G_r = G_c.view(np.float32)
 sums_c = F_c @ G_c.swapaxes(2, 3)
 sums_r = F_r @ G_r.swapaxes(2, 3)
@@ -417,9 +417,9 @@ COLUMNS["cpu"] = usual
 # %% [markdown]
 # ## Chunks
 #
-# A batch is cut into chunks whose gradients are added. The arrays of a few molecules are still near the core, those of
-# a batch do not; but every chunk pays for Python's calls anew. One process, forward and backward of the paper's network
-# for 25 ethanols:
+# A batch is cut into chunks whose gradients are added. What one chunk leaves for its backward pass is freed before the
+# next one begins, so that the memory is that of one chunk. But every chunk pays for Python's calls anew. One process,
+# forward and backward of the paper's network for 25 ethanols:
 
 # %% tags=["hide-input"]
 batch = data.make_batch(ethanol.charges[:25], ethanol.positions[:25], config)

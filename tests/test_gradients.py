@@ -228,7 +228,7 @@ def edge_to_vertex(config, rng):
 
 @check_of("network.vertex_network.aggregate_backward")
 def aggregate(config, rng):
-    """By the complex harmonics, which reach a higher ℓ than this layer's edges."""
+    """By the harmonics of pairs, which reach a higher ℓ than this layer's edges."""
 
     def forward(edges, harmonics, features):
         ordered = geometry.ordered_harmonics_forward(harmonics, PAIRS)
@@ -283,7 +283,7 @@ def mix(config, rng):
 
 @check_of("network.vertex_network.paths_backward")
 def paths(config, rng):
-    """By the complex harmonics, as for `aggregate_backward`."""
+    """By the harmonics of pairs, as for `aggregate_backward`."""
     coefficients = coupling(2, 1, 2, config.vertex_order, "float64", "cpu")
 
     def forward(edges, harmonics, features):
@@ -299,12 +299,12 @@ def paths(config, rng):
 
 @check_of("network.vertex_network.vertex_network_backward")
 def vertex(config, rng):
-    """By the complex harmonics, as for `aggregate_backward`; in parts of its channels."""
+    """By the harmonics of pairs, as for `aggregate_backward`; in parts of its channels."""
     coefficients = coupling(2, 1, 2, config.vertex_order, "float64", "cpu")
 
     def forward(edges, harmonics, features, matrices):
         ordered = geometry.ordered_harmonics_forward(harmonics, PAIRS)
-        with patch.dict(vertex_network.COLUMNS, cpu=4 * B * N):  # four channels and two
+        with patch.dict(vertex_network.COLUMNS, cpu=3 * B * N):  # two parts of three channels
             return vertex_network.vertex_network_forward(edges, ordered, features, matrices, coefficients, PAIRS)
 
     def backward(d, cache):

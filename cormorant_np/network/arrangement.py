@@ -99,7 +99,10 @@ def _edge_matrices_backward(d_of_g, d_of_d_eta, config, s):
 
 
 def _vertex_matrices(weights, folds):
-    """`fold` adds up the weights of those paths that are equal up to a sign, see `coupling.different_paths`."""
+    """The real form of the folded W†, which is the transpose of that of W: (Σ K'_ℓ, 2, C, 2, C_out).
+
+    `fold` adds up the weights of those paths that are equal up to a sign, see `coupling.different_paths`.
+    """
     xp, folded = get_array_module(weights[0]), []
     for w, fold in zip(weights, folds, strict=True):
         transposed = w.T.reshape(fold.shape[1], -1)  # (K_ℓ, C C_out)
@@ -108,7 +111,7 @@ def _vertex_matrices(weights, folds):
 
 
 def _vertex_matrices_backward(d_matrices, folds):
-    """For every ℓ, (C, K_ℓ C): the transpose of the fold."""
+    """For every ℓ, (C_out, K_ℓ C): back from the real form of W†, then the transpose of the fold."""
     d_folded = real_matrix_backward(d_matrices, 0).conj()  # (Σ K'_ℓ, C, C_out)
     d_parts, d_weights, start = d_folded.view(d_matrices.dtype).reshape(len(d_folded), -1), [], 0
     for fold in folds:

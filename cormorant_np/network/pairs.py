@@ -2,7 +2,7 @@
 
 Distances, radial functions, masks, dot products and hence all edge activations g_ij are symmetric. An array on pairs of
 atoms is (..., B, P) with P = 1 + N (N-1) / 2, or N (N+1) / 2 if atoms are their own neighbours, see `pairs_of_atoms`;
-spread out it is (..., B, N_j, N_i).
+spread out it is (..., B, N_j, N_i), or (..., B, N_i, N_j), since it is symmetric.
 """
 
 from functools import cache
@@ -57,7 +57,7 @@ def pairs_of_atoms(n, self_pairs, device):
 
 
 def gather(x, pairs):
-    """(..., N_j, N_i) → (..., P): the entries with j ≤ i."""
+    """(..., N_j, N_i) → (..., P): the entries of the pairs, j ≤ i."""
     return get_array_module(x).take(x.reshape(*x.shape[:-2], -1), pairs.places[0], axis=-1)
 
 

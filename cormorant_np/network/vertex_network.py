@@ -8,8 +8,8 @@ from cormorant_np.network.real_form import join, real_matrix, real_matrix_backwa
 from cormorant_np.so3_vector import block, l_of_rows
 
 COLUMNS = {"cpu": 640, "gpu": 1_000_000}
-"""Before the mixing no channel knows of another: so few at a time that X, of about so many columns (channel, molecule,
-atom), stays in the cache, see docs/performance.md."""
+"""Before the mixing no channel knows of another: so few at a time that X has about so many columns (channel, molecule,
+atom). It takes 2 MB then, see docs/performance.md."""
 
 
 def vertex_network_forward(edges, harmonics, features, matrices, coupling, pairs):
@@ -28,7 +28,7 @@ def vertex_network_forward(edges, harmonics, features, matrices, coupling, pairs
     edges : (L_sh+1, C, B, P) complex, g^(s+1)
     harmonics : (B, at least (L_sh+1)², N_i, N_j) complex, Y of every ordered pair, see `ordered_harmonics_forward`
     features : ((L+1)², C, B, N) complex, F^s
-    matrices : (Σ_ℓ K'_ℓ, 2, C, 2, C_out) real, the folded W_ℓ of all ℓ in real form, see `arrangement`
+    matrices : (Σ_ℓ K'_ℓ, 2, C, 2, C_out) real, the folded W_ℓᵀ of all ℓ in real form, see `arrangement`
     coupling : Coupling of these L
     pairs : Pairs
 
@@ -200,8 +200,8 @@ def aggregate_backward(d_out, cache, by_positions=True):
 
         dG = dAᵀ F    and    dF = dA G,
 
-    all matrices in real form, so that nothing is conjugated. G is made anew: to keep it saves little and takes much
-    memory.
+    all matrices in real form: only F is conjugated, which becomes the matrix of F†, and so is its gradient. G is made
+    anew: to keep it saves little and takes much memory.
 
     Parameters
     ----------

@@ -26,7 +26,8 @@ def count_operations(config, num_molecules, num_atoms, as_printed=False):
     Parameters
     ----------
     as_printed : count the equations as they stand, for every ordered pair of atoms and every path of the square,
-        rather than what is left when all that is equal by symmetry is taken once
+        rather than what is left when all that is equal by symmetry is taken once, and one pair stands for all those of
+        an atom with itself
 
     Returns
     -------
