@@ -36,7 +36,7 @@ class Cache(NamedTuple):
     """
 
     config: object
-    pairs: tuple
+    functions: tuple
     input: tuple
     features: list
     layers: list
@@ -110,7 +110,7 @@ def backward(d_energy, cache, by_params=True, by_positions=True, arranged=False)
         end = start
     input_grads, d_distances = input_network_backward(d_F, cache.input)
     pair_grads, d_positions = pair_functions_backward(
-        xp.stack(d_radial), xp.stack(d_masks), d_harmonics, d_distances, cache.pairs
+        xp.stack(d_radial), xp.stack(d_masks), d_harmonics, d_distances, cache.functions
     )
     if not by_params:
         return None, d_positions
@@ -143,7 +143,7 @@ def layer_forward(weights, s, edges, features, functions, config):
 
 
 def layer_backward(d_new_edges, d_new_features, cache, by_params=True, by_positions=True):
-    """Gradients by g^s, F^s, η, μ, the harmonics and, a dict, this layer's weights; shapes as in `layer_forward`.
+    """Gradients by g^s, F^s, this layer's η and μ, the harmonics and, a dict, its weights.
 
     g^(s+1) has two consumers, this layer's vertex network and the next layer's edge network; F^s has two here, the
     vertex network and the edge network's dot products.

@@ -134,20 +134,9 @@ def real_sh(vectors, l_max):
     -------
     ((l_max+1)², ...) real
     """
-    return to_real(complex_sh(vectors, l_max))
-
-
-def to_real(y):
-    """The real harmonics U Y of complex ones Y, ((L+1)², ...)."""
-    u = _all_real_from_complex(len(y), y.dtype, device_of(y))
-    return (u @ y.reshape(len(y), -1)).real.reshape(y.shape)
-
-
-def to_real_backward(d_real):
-    """dY = U† dY_real."""
-    dtype = np.result_type(d_real.dtype, np.complex64)
-    u = _all_real_from_complex(len(d_real), dtype, device_of(d_real))
-    return (u.conj().T @ d_real.reshape(len(d_real), -1)).reshape(d_real.shape)
+    y = complex_sh(vectors, l_max)
+    unitary = [real_from_complex(l).astype(y.dtype) for l in range(l_max + 1)]
+    return np.concatenate([np.tensordot(u, y[block(l)], axes=1).real for l, u in enumerate(unitary)])
 
 
 @cache
@@ -162,15 +151,6 @@ def real_from_complex(l):
         u[l + m, [l + m, l - m]] = np.array([(-1) ** m, 1]) / sqrt(2)
         u[l - m, [l + m, l - m]] = 1j * np.array([(-1) ** m, -1]) / sqrt(2)
     return read_only(u)
-
-
-@cache
-def _all_real_from_complex(num_rows, dtype, device):
-    """U of all ℓ along the diagonal, (num_rows, num_rows)."""
-    u = np.zeros((num_rows, num_rows), dtype)
-    for l in range(num_l(u)):
-        u[block(l), block(l)] = real_from_complex(l)
-    return to_device(u, device)
 
 
 def normalise(vectors):
@@ -193,8 +173,3 @@ def complex_sh_backward(d_y, vectors):
     unit, length = normalise(vectors)
     d_unit = solid_sh_backward(d_y, solid_sh(unit, num_l(d_y) - 1))
     return normalise_backward(d_unit, get_array_module(length).zeros_like(length), unit, length)
-
-
-def real_sh_backward(d_y, vectors):
-    """Gradient of `real_sh` by the vectors."""
-    return complex_sh_backward(to_real_backward(d_y), vectors)

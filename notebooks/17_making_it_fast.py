@@ -148,8 +148,8 @@ compare("pairs once", lambda: matrix @ all_pairs, lambda: matrix @ kept)
 # $(x, y)$: arrays have an axis of length 2, made by `split` and removed by `join`. (In $G$ it is the last one, as
 # complex numbers lie in memory anyway.) A factor $u + iv$ acts on it as a real matrix,
 #
-# $$(u + iv)(x + iy) \;\leftrightarrow\;
-# \begin{pmatrix} u & -v \\ v & u \end{pmatrix} \begin{pmatrix} x \\ y \end{pmatrix}.$$
+# $$(x + iy)(u + iv) \;\leftrightarrow\;
+# \begin{pmatrix} x & y \end{pmatrix} \begin{pmatrix} u & v \\ -v & u \end{pmatrix}.$$
 #
 # A product of complex matrices becomes one of real matrices with twice as many rows and columns. It costs the same
 # multiplications, but libraries may be better at small real matrices than at small complex ones. And the transpose of
@@ -157,10 +157,10 @@ compare("pairs once", lambda: matrix @ all_pairs, lambda: matrix @ kept)
 
 # %%
 a, b, c = random_complex(4, 5), random_complex(5, 3), random_complex(4, 3)
-real_a = real_matrix(a, 0).reshape(8, 10)
-np.testing.assert_allclose(join((real_a @ split(b, 0).reshape(10, 3)).reshape(4, 2, 3), 1), a @ b, atol=1e-5)
-product = real_a.T @ split(c, 1).reshape(8, 3)
-np.testing.assert_allclose(join(product.reshape(2, 5, 3), 0), a.conj().T @ c, atol=1e-5)
+real_b = real_matrix(b, 0).reshape(10, 6)
+np.testing.assert_allclose(join((split(a, 2).reshape(4, 10) @ real_b).reshape(4, 2, 3), 1), a @ b, atol=1e-5)
+product = split(c, 1).reshape(4, 6) @ real_b.T
+np.testing.assert_allclose(join(product.reshape(4, 5, 2), 2), c @ b.conj().T, atol=1e-5)
 
 # %% [markdown]
 # Here are the products of the aggregation (below) in both forms, forward and backward. This gain depends on the
@@ -168,7 +168,7 @@ np.testing.assert_allclose(join(product.reshape(2, 5, 3), 0), a.conj().T @ c, at
 
 # %% tags=["machine"]
 F_c, G_c = random_complex(C, B, ROWS, N), random_complex(C, B, ROWS * N, N)  # (q, j) and (p i, j)
-F_r = real_matrix(F_c.conj().swapaxes(2, 3), 2).reshape(C, B, 2 * N, 2 * ROWS).swapaxes(2, 3)  # as below
+F_r = real_matrix(F_c.swapaxes(2, 3), 2).reshape(C, B, 2 * N, 2 * ROWS).swapaxes(2, 3)  # as below
 G_r = G_c.view(np.float32)
 sums_c = F_c @ G_c.swapaxes(2, 3)
 sums_r = F_r @ G_r.swapaxes(2, 3)
@@ -252,8 +252,8 @@ compare("sum first, couple after", couple_then_sum, sum_then_couple)
 # products of $32 \times 18$ with $18 \times 144$ real numbers here in place of 1536 with $18 \times 9$.
 
 # %% tags=["machine"]
-adjoint = real_matrix(features.transpose(1, 2, 3, 0).conj(), 2).reshape(C, B, 2 * N, 2 * ROWS)  # F† in real form
-senders = np.ascontiguousarray(adjoint.swapaxes(2, 3))  # F in real form
+transposed = real_matrix(features.transpose(1, 2, 3, 0), 2).reshape(C, B, 2 * N, 2 * ROWS)  # Fᵀ in real form
+senders = np.ascontiguousarray(transposed.swapaxes(2, 3))
 receivers = G.view(np.float32).swapaxes(3, 4)  # C, B, p, (j, Re and Im), i
 side_by_side = G.view(np.float32).reshape(C, B, ROWS * N, 2 * N).swapaxes(2, 3)  # C, B, (j, Re and Im), (p, i)
 sums = senders @ side_by_side  # C, B, (Re and Im, q), (p, i)
@@ -263,10 +263,10 @@ compare("one product", lambda: senders[:, :, None] @ receivers, lambda: senders 
 
 # %% [markdown]
 # There are several ways to hand BLAS the same product, since it takes a matrix or its transpose. `side_by_side` is the
-# transpose of an array. If $F$ is one too, that of $F^\dagger$ in real form, the product is faster:
+# transpose of an array. If the other factor is one too, that of $F^T$ in real form, the product is faster:
 
 # %% tags=["machine"]
-compare("both factors transposed", lambda: senders @ side_by_side, lambda: adjoint.swapaxes(2, 3) @ side_by_side)
+compare("both factors transposed", lambda: senders @ side_by_side, lambda: transposed.swapaxes(2, 3) @ side_by_side)
 
 # %% [markdown]
 # ## Rows moved as items

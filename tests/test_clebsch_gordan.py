@@ -126,8 +126,8 @@ def test_folded_weights_mix_as_the_published_ones_do_over_all_paths(l_in, l_sh, 
         expected.extend((weight @ z).T)
         folded.append(weight @ couple.fold[l].T)
     paths = (couple.matrix @ products_of(g, f)).reshape(-1, 2, 1, 1, 1)
-    adjoint = np.concatenate(folded, axis=1).conj().T[:, None]  # (paths, 1, 3)
-    mixed, _ = mix_forward(paths, real_matrix(adjoint, 0), couple)
+    transposed = np.concatenate(folded, axis=1).T[:, None]  # (paths, 1, 3)
+    mixed, _ = mix_forward(paths, real_matrix(transposed, 0), couple)
     assert_close(join(mixed, 1)[..., 0, 0], np.array(expected))
 
 

@@ -12,6 +12,7 @@ from devices import assert_same_network, assert_same_runs, best_parameters, sett
 import cormorant_np
 from cormorant_np import backend, benchmark, check, evaluate, train
 from cormorant_np.errors import UserError
+from cormorant_np.network.vertex_network import COLUMNS
 from cormorant_np.training import loop, parallel
 from cormorant_np.training.problem import epoch_batches, prepare
 
@@ -27,7 +28,9 @@ LOOSE = {"float32": 1e-5, "float64": 1e-12}
 
 
 @pytest.mark.parametrize("dtype", TOLERANCE)
-def test_a_network_gives_the_same_on_both_devices(cupy, either_config, dtype):
+def test_a_network_gives_the_same_on_both_devices(cupy, either_config, dtype, monkeypatch):
+    """In one part on the CPU, and in parts of one channel on the GPU."""
+    monkeypatch.setitem(COLUMNS, "gpu", 1)
     assert_same_network(either_config, dtype, TOLERANCE[dtype])
 
 

@@ -79,20 +79,6 @@ def complex_sh(config, rng):
     return forward, spherical_harmonics.complex_sh_backward, [rng.standard_normal((5, 3))]
 
 
-@check_of("spherical_harmonics.real_sh_backward")
-def real_sh(config, rng):
-    def forward(vectors):
-        return spherical_harmonics.real_sh(vectors, 4), vectors
-
-    return forward, spherical_harmonics.real_sh_backward, [rng.standard_normal((5, 3))]
-
-
-@check_of("spherical_harmonics.to_real_backward")
-def to_real(config, rng):
-    functions = without_cache(spherical_harmonics.to_real, spherical_harmonics.to_real_backward)
-    return *functions, [random_complex(rng, 16, 5)]
-
-
 @check_of("network.geometry.geometry_backward")
 def geometry_of_positions(config, rng):
     batch, _ = molecules(config)
@@ -228,18 +214,18 @@ def edge_to_vertex(config, rng):
 
 @check_of("network.vertex_network.aggregate_backward")
 def aggregate(config, rng):
-    """By the harmonics of pairs, which reach a higher ℓ than this layer's edges."""
+    """The harmonics reach a higher ℓ than this layer's edges."""
 
     def forward(edges, harmonics, features):
-        ordered = geometry.ordered_harmonics_forward(harmonics, PAIRS)
         out = np.empty((len(edges) ** 2, len(features), 2, *features.shape[1:]))
-        return out, vertex_network.aggregate_forward(edges, ordered, features, PAIRS, out)
+        return out, vertex_network.aggregate_forward(edges, harmonics, features, PAIRS, out)
 
-    def backward(d, cache):
-        d_edges, d_ordered, d_features = vertex_network.aggregate_backward(d, cache)
-        return d_edges, geometry.ordered_harmonics_backward(d_ordered, PAIRS), d_features
+    inputs = [random_complex(rng, 2, C, B, P), random_harmonics(rng), random_features(rng)]
+    return forward, vertex_network.aggregate_backward, inputs
 
-    return forward, backward, [random_complex(rng, 2, C, B, P), random_complex(rng, 9, B, P), random_features(rng)]
+
+def random_harmonics(rng):
+    return random_complex(rng, B, 9, N, N)
 
 
 def random_features(rng, l_max=2, num_channels=C):
@@ -283,37 +269,27 @@ def mix(config, rng):
 
 @check_of("network.vertex_network.paths_backward")
 def paths(config, rng):
-    """By the harmonics of pairs, as for `aggregate_backward`."""
     coefficients = coupling(2, 1, 2, config.vertex_order, "float64", "cpu")
 
     def forward(edges, harmonics, features):
-        ordered = geometry.ordered_harmonics_forward(harmonics, PAIRS)
-        return vertex_network.paths_forward(edges, ordered, features, coefficients, PAIRS)
+        return vertex_network.paths_forward(edges, harmonics, features, coefficients, PAIRS)
 
-    def backward(d, cache):
-        d_edges, d_ordered, d_features = vertex_network.paths_backward(d, cache)
-        return d_edges, geometry.ordered_harmonics_backward(d_ordered, PAIRS), d_features
-
-    return forward, backward, [random_complex(rng, 2, C, B, P), random_complex(rng, 9, B, P), random_features(rng)]
+    inputs = [random_complex(rng, 2, C, B, P), random_harmonics(rng), random_features(rng)]
+    return forward, vertex_network.paths_backward, inputs
 
 
 @check_of("network.vertex_network.vertex_network_backward")
 def vertex(config, rng):
-    """By the harmonics of pairs, as for `aggregate_backward`; in parts of its channels."""
+    """In parts of three channels and two."""
     coefficients = coupling(2, 1, 2, config.vertex_order, "float64", "cpu")
 
     def forward(edges, harmonics, features, matrices):
-        ordered = geometry.ordered_harmonics_forward(harmonics, PAIRS)
-        with patch.dict(vertex_network.COLUMNS, cpu=3 * B * N):  # two parts of three channels
-            return vertex_network.vertex_network_forward(edges, ordered, features, matrices, coefficients, PAIRS)
+        with patch.dict(vertex_network.COLUMNS, cpu=3 * B * N):
+            return vertex_network.vertex_network_forward(edges, harmonics, features, matrices, coefficients, PAIRS)
 
-    def backward(d, cache):
-        d_edges, d_ordered, *others = vertex_network.vertex_network_backward(d, cache)
-        return d_edges, geometry.ordered_harmonics_backward(d_ordered, PAIRS), *others
-
-    edges, harmonics = random_complex(rng, 2, 6, B, P), random_complex(rng, 9, B, P)
-    features = random_features(rng, num_channels=6)
-    return forward, backward, [edges, harmonics, features, mixing_matrices(coefficients, rng, num_channels=6)]
+    edges, features = random_complex(rng, 2, 5, B, P), random_features(rng, num_channels=5)
+    inputs = [edges, random_harmonics(rng), features, mixing_matrices(coefficients, rng, num_channels=5)]
+    return forward, vertex_network.vertex_network_backward, inputs
 
 
 @check_of("network.output_network.invariants_backward")
@@ -424,22 +400,21 @@ def layer(config, rng):
         random_features(rng, config.l_max[0]),
         random_complex(rng, config.num_radial, B, P),
         rng.uniform(0, 1, (C, B, P)),
-        random_complex(rng, (max(config.l_max_sh) + 1) ** 2, B, P),
+        random_harmonics(rng),
         *(arranged[f"layers.1.{name}"] for name in names),
     ]
 
     def forward(edges, features, radial, mask, harmonics, *values):
         own = {f"layers.1.{name}": value for name, value in zip(names, values, strict=True)}
-        ordered = geometry.ordered_harmonics_forward(harmonics, PAIRS)
         of_pairs = molecules(config)[1]._replace(pairs=PAIRS)
-        functions = geometry.PairFunctions(of_pairs, [None, radial], [None, mask], ordered)
+        functions = geometry.PairFunctions(of_pairs, [None, radial], [None, mask], harmonics)
         *outputs, cache = model.layer_forward(own, 1, edges, features, functions, config)
         return join(outputs), (outputs, cache)
 
     def backward(d, caches):
         outputs, cache = caches
-        *gradients, d_ordered, grads = model.layer_backward(*split(d, outputs), cache)
-        return *gradients, geometry.ordered_harmonics_backward(d_ordered, PAIRS), *(grads[name] for name in names)
+        *gradients, grads = model.layer_backward(*split(d, outputs), cache)
+        return *gradients, *(grads[name] for name in names)
 
     return forward, backward, inputs
 

@@ -17,6 +17,8 @@ def test_the_smallest_network_counted_by_hand():
         "mixing": 3 * 8 * atoms * 3,
     }
     assert count_operations(config, 1, 2) == expected
+    own = Config.md17(num_channels=1, l_max=(0,), l_max_sh=(0,), self_pairs=True)
+    assert count_operations(own, 1, 2) == expected | {"edge network": 3 * 8 * 3 * (1 + 16 + 1)}
     expected["edge network"] = 3 * 8 * ordered_pairs * (1 + 16 + 1)
     expected["coupling"] = 2 * 4 * atoms * 2  # the identity is no product
     assert count_operations(config, 1, 2, as_printed=True) == expected

@@ -63,6 +63,25 @@ def test_what_a_pass_leaves_behind_goes_before_the_next_one_comes(rng, monkeypat
     assert peak(12, 1) < 1.35 * peak(4, 0)
 
 
+@pytest.mark.parametrize("predict", [parallel.predict, parallel.predict_with_forces])
+def test_predictions_keep_nothing_of_a_chunk_but_the_results(predict, rng, monkeypatch):
+    config = small_config(num_channels=16)
+    params = random_params(config, rng)
+    monkeypatch.setitem(parallel.CHUNK_SIZE, "cpu", 4 * 9 * (9 + parallel.PAIRS_OF_AN_ATOM))
+
+    def peak(num_molecules):
+        batch = batch_of([ETHANOL] * num_molecules, config)
+        with parallel.alone() as pool:
+            tracemalloc.start()
+            predict(params, batch, config, pool)
+            _, peak = tracemalloc.get_traced_memory()
+            tracemalloc.stop()
+        return peak
+
+    peak(4)  # makes the tables
+    assert peak(12) < 1.2 * peak(4)
+
+
 @pytest.mark.parametrize("number", [1, 2])
 def test_results_repeat_bit_for_bit(problem, number, monkeypatch):
     params, batch, targets, config = problem

@@ -24,6 +24,7 @@ from test_released import ALL, fixture, network
 from cormorant_np import model, plain, released
 from cormorant_np.config import Config
 from cormorant_np.errors import UserError
+from cormorant_np.network.vertex_network import COLUMNS
 
 TOLERANCE = 1e-12
 VANISHING = 1e-6
@@ -157,9 +158,14 @@ def test_a_batch_of_molecules_is_that_of_each_alone(sizes, either_config, rng):
     assert_agree(random_params(either_config, rng), molecules, either_config, rng)
 
 
-@pytest.mark.parametrize("sizes", [{"l_max": (2, 3, 0), "l_max_sh": (3, 1, 2)}, {"num_channels": 3, "max_power": 3}])
-def test_other_networks_agree(sizes, convention, rng):
-    config = small_config(convention, **sizes)
+@pytest.mark.parametrize("self_pairs", [True, False])
+@pytest.mark.parametrize(
+    "fields", [{"l_max": (2, 3, 0), "l_max_sh": (3, 1, 2)}, {"num_channels": 5, "max_power": 3}, QM9], ids=str
+)
+def test_other_networks_agree(fields, self_pairs, convention, rng, monkeypatch):
+    """The fast one in parts of two channels."""
+    config = small_config(convention, **fields, self_pairs=self_pairs)
+    monkeypatch.setitem(COLUMNS, "cpu", 2 * 2 * 7)
     assert_agree(random_params(config, rng), [random_molecule(rng, config.species, n) for n in (7, 5)], config, rng)
 
 

@@ -32,8 +32,8 @@ def arrange_forward(params, config):
         "radial.kappa" and so on: those of `OF_ALL_LAYERS`, stacked over the layers
         "layers.s.edge_g" (ℓ, C, C) and "layers.s.edge_d_eta" (ℓ C, (L+1) C + K): the columns of layer s's edge weights
         that multiply g^s, and those that multiply d ⊕ η, zero where an ℓ has no d
-        "layers.s.vertex" (Σ_ℓ K'_ℓ, 2, C, 2, C): layer s's folded vertex weights in real form, transposed, of all ℓ
-        below each other
+        "layers.s.vertex" (Σ_ℓ K'_ℓ, 2, C, 2, C): layer s's folded vertex weights, transposed, of all ℓ below each
+        other, in real form
         and the parameters of input and output as they are
     """
     xp = get_array_module(next(iter(params.values())))
@@ -99,7 +99,7 @@ def _edge_matrices_backward(d_of_g, d_of_d_eta, config, s):
 
 
 def _vertex_matrices(weights, folds):
-    """The real form of the folded W†, which is the transpose of that of W: (Σ K'_ℓ, 2, C, 2, C_out).
+    """The folded Wᵀ of all ℓ in real form, (Σ K'_ℓ, 2, C, 2, C_out).
 
     `fold` adds up the weights of those paths that are equal up to a sign, see `coupling.different_paths`.
     """
@@ -107,12 +107,12 @@ def _vertex_matrices(weights, folds):
     for w, fold in zip(weights, folds, strict=True):
         transposed = w.T.reshape(fold.shape[1], -1)  # (K_ℓ, C C_out)
         folded.append((fold @ transposed.view(w.real.dtype)).view(w.dtype))
-    return real_matrix(xp.concatenate(folded).conj().reshape(-1, len(w), len(w)), 0)
+    return real_matrix(xp.concatenate(folded).reshape(-1, len(w), len(w)), 0)
 
 
 def _vertex_matrices_backward(d_matrices, folds):
-    """For every ℓ, (C_out, K_ℓ C): back from the real form of W†, then the transpose of the fold."""
-    d_folded = real_matrix_backward(d_matrices, 0).conj()  # (Σ K'_ℓ, C, C_out)
+    """For every ℓ, (C_out, K_ℓ C): back from the real form, then the transpose of the fold."""
+    d_folded = real_matrix_backward(d_matrices, 0)  # (Σ K'_ℓ, C, C_out)
     d_parts, d_weights, start = d_folded.view(d_matrices.dtype).reshape(len(d_folded), -1), [], 0
     for fold in folds:
         d = fold.T @ d_parts[start : start + len(fold)]  # (K_ℓ, C 2C_out)

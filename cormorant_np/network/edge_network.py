@@ -38,7 +38,7 @@ def edge_network_forward(edges, features, radial, mask, weights_g, weights_d_eta
     mixed[:num_l_g] += weights_g @ g
     mask = mask.reshape(num_channels, num_pairs).astype(mixed.dtype)
     new_edges = (mixed * mask).reshape(-1, num_channels, *radial.shape[1:])  # (L_sh+1, C, B, P)
-    return new_edges, (edges, g, d_eta, mask, mixed, weights_g, weights_d_eta, len(dots), dots_cache)
+    return new_edges, (edges, g, d_eta, mask, mixed, weights_g, weights_d_eta, dots_cache)
 
 
 def edge_network_backward(d_new_edges, cache, by_params=True):
@@ -56,7 +56,7 @@ def edge_network_backward(d_new_edges, cache, by_params=True):
     -------
     (L_edge+1, C, B, P), ((L+1)², C, B, N), (K, B, P) complex, (C, B, P) real, and two with the weights' shapes
     """
-    edges, g, d_eta, mask, mixed, weights_g, weights_d_eta, num_dots, dots_cache = cache
+    edges, g, d_eta, mask, mixed, weights_g, weights_d_eta, dots_cache = cache
     xp = get_array_module(d_eta)
     pairs_shape = d_new_edges.shape[2:]
     d_new_edges = d_new_edges.reshape(mixed.shape)  # (L_sh+1, C, B P)
@@ -67,6 +67,7 @@ def edge_network_backward(d_new_edges, cache, by_params=True):
     d_edges = xp.zeros_like(edges)
     xp.matmul(weights_g.conj().swapaxes(1, 2), of_g, out=d_edges[: len(g)].reshape(g.shape))
     d_x = (weights_d_eta.conj().T @ of_d_eta).reshape(len(d_eta), *pairs_shape)  # ((L+1) C + K, B, P)
+    num_dots = num_l(dots_cache[0]) * len(mask)
     d_features, d_radial = dot_products_backward(d_x[:num_dots], dots_cache), d_x[num_dots:]
     if not by_params:
         return d_edges, d_features, d_radial, d_mask, None, None
@@ -85,6 +86,7 @@ def dot_products_forward(features, pairs):
     Parameters
     ----------
     features : ((L+1)², C, B, N) complex
+    pairs : Pairs
 
     Returns
     -------
@@ -106,6 +108,8 @@ def dot_products_backward(d_dots, cache):
     """Gradient by F. With the dual F̃_m = (-1)^m F_-m, d_ij = Σ_m F̃_mj F_mi = Σ_m F̃_mi F_mj, hence
 
         dF_mi = Σ_j≠i conj(F̃_mj) dd_ij + 2 conj(F̃_mi) dd_ii.
+
+    Where one entry stands for all pairs of an atom with itself, its gradient is zero behind the mask.
 
     Parameters
     ----------

@@ -13,19 +13,14 @@ import numpy as np
 from cormorant_np.backend import device_of, get_array_module, to_device
 from cormorant_np.network.pairs import Pairs, pairs_of_atoms, spread, spread_backward
 from cormorant_np.network.radial import mask_backward, mask_forward, radial_backward, radial_forward
-from cormorant_np.so3_vector import parity
-from cormorant_np.spherical_harmonics import (
-    normalise,
-    normalise_backward,
-    solid_sh,
-    solid_sh_backward,
-)
+from cormorant_np.so3_vector import block, read_only
+from cormorant_np.spherical_harmonics import normalise, normalise_backward, solid_sh, solid_sh_backward
 
 
 class Geometry(NamedTuple):
     """What the layers need to know about B molecules of at most N atoms.
 
-    pairs : Pairs of N atoms, with whose entries all arrays (…, B, P) are
+    pairs : Pairs of N atoms: what the P entries of the other arrays are
     atoms : (B, N) real, 1 for atoms and 0 for padding
     distances : (B, P) real, |r_ij| in Å; 1 where there is no pair of two different atoms
     distinct : (B, P) real, 1 for pairs of two different atoms, else 0
@@ -83,7 +78,7 @@ def geometry_backward(d_distances, d_harmonics, cache):
     else:
         d_vectors = normalise_backward(d_argument, d_distances, unit, lengths)
     d_vectors = spread((d_vectors * geometry.distinct[..., None]).swapaxes(1, 2), geometry.pairs)  # (B, 3, N_i, N_j)
-    d_vectors *= _order_signs(1, d_vectors.shape[-1], d_vectors.dtype, device_of(d_vectors))[1]
+    d_vectors *= _order_signs(d_vectors.shape[-1], d_vectors.dtype, device_of(d_vectors))
     return d_vectors.sum(axis=3).swapaxes(1, 2)
 
 
@@ -101,33 +96,33 @@ def ordered_harmonics_forward(harmonics, pairs):
     (B, (L+1)², N_i, N_j) complex
     """
     y = spread(harmonics.swapaxes(0, 1), pairs)  # (B, (L+1)², N_i, N_j)
-    y *= _signs_for(y)
-    return y
+    return _turned(y)
 
 
 def ordered_harmonics_backward(d_ordered, pairs):
     """The sum of both orders, with their signs, ((L+1)², B, P) complex."""
-    return spread_backward(d_ordered * _signs_for(d_ordered), pairs).swapaxes(0, 1)
+    return spread_backward(_turned(d_ordered.copy()), pairs).swapaxes(0, 1)
+
+
+def _turned(y):
+    """Y_ℓ of j ≤ i becomes that of (j, i), in place: (-1)^ℓ times it if j > i."""
+    signs = _order_signs(y.shape[-1], y.real.dtype, device_of(y))
+    for l in range(1, math.isqrt(y.shape[1]), 2):
+        y[:, block(l)] *= signs
+    return y
 
 
 @cache
-def _order_signs(l_max, num_atoms, dtype, device):
-    """What turns Y_ℓ of j ≤ i into that of (j, i), ((L+1)², N_i, N_j): (-1)^ℓ if j > i, else 1."""
-    parities = parity(np.empty((l_max + 1) ** 2))[:, None, None]
+def _order_signs(num_atoms, dtype, device):
+    """-1 if j > i, else 1, (N_i, N_j)."""
     i, j = np.indices((num_atoms, num_atoms))
-    signs = np.where(j > i, parities, 1)
-    return to_device(signs.astype(dtype), device)
+    return to_device(read_only(np.where(j > i, -1, 1).astype(dtype)), device)
 
 
 def make_tables(num_atoms, config, dtype, device):
     """Put the tables for molecules of so many atoms on the device, so that no later step has to upload them."""
     pairs_of_atoms(num_atoms, config.self_pairs, device)
-    for l_max in (1, max(config.l_max_sh)):
-        _order_signs(l_max, num_atoms, np.dtype(dtype), device)
-
-
-def _signs_for(y):
-    return _order_signs(math.isqrt(y.shape[1]) - 1, y.shape[-1], y.real.dtype, device_of(y))
+    _order_signs(num_atoms, np.dtype(dtype), device)
 
 
 class PairFunctions(NamedTuple):

@@ -1,4 +1,6 @@
-"""Complex numbers in real form: x + iy as the pair (x, y), on which u + iv acts as the matrix ((u, -v), (v, u)).
+"""Complex numbers in real form: x + iy as the pair (x, y), which u + iv multiplies as the matrix ((u, v), (-v, u)).
+
+The matrix stands on the right, (x, y) M, so that rows are multiplied by rows.
 
 A product of complex matrices is then one of real matrices with as many real products. BLAS multiplies small real
 matrices faster than small complex ones, and the gradient by a real matrix needs no conjugation, hence no copy.
@@ -32,7 +34,7 @@ def as_complex(real, imaginary):
 
 
 def real_matrix(z, axis):
-    """((Re z, -Im z), (Im z, Re z)) for every entry of z; rows are doubled behind `axis`, columns before the last axis.
+    """((Re z, Im z), (-Im z, Re z)) for every entry of z; rows are doubled behind `axis`, columns before the last axis.
 
     Parameters
     ----------
@@ -47,8 +49,8 @@ def real_matrix(z, axis):
     before = (slice(None),) * (axis + 1)
     upper, lower = matrix[(*before, 0)], matrix[(*before, 1)]
     upper[..., 0, :] = lower[..., 1, :] = z.real
-    lower[..., 0, :] = z.imag
-    xp.negative(z.imag, out=upper[..., 1, :])
+    upper[..., 1, :] = z.imag
+    xp.negative(z.imag, out=lower[..., 0, :])
     return matrix
 
 
@@ -56,4 +58,4 @@ def real_matrix_backward(d_matrix, axis):
     """Re z and Im z stand in two places each, Im z once with a minus."""
     before = (slice(None),) * (axis + 1)
     upper, lower = d_matrix[(*before, 0)], d_matrix[(*before, 1)]
-    return as_complex(upper[..., 0, :] + lower[..., 1, :], lower[..., 0, :] - upper[..., 1, :])
+    return as_complex(upper[..., 0, :] + lower[..., 1, :], upper[..., 1, :] - lower[..., 0, :])

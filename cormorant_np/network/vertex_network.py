@@ -8,8 +8,8 @@ from cormorant_np.network.real_form import join, real_matrix, real_matrix_backwa
 from cormorant_np.so3_vector import block, l_of_rows
 
 COLUMNS = {"cpu": 640, "gpu": 1_000_000}
-"""Before the mixing no channel knows of another: so few at a time that X has about so many columns (channel, molecule,
-atom). It takes 2 MB then, see docs/performance.md."""
+"""Before the mixing no channel knows of another: so few at a time that their rows of X have about so many numbers for
+(channel, molecule, atom). X takes 2 MB then, see docs/performance.md. On a GPU, all at once."""
 
 
 def vertex_network_forward(edges, harmonics, features, matrices, coupling, pairs):
@@ -37,13 +37,13 @@ def vertex_network_forward(edges, harmonics, features, matrices, coupling, pairs
     F^(s+1) : ((L_out+1)², C, B, N) complex
     cache
     """
-    xp, mixed, caches = get_array_module(features), 0, []
+    xp, mixed, caches = get_array_module(features), [], []
     for part in _parts_of_channels(features):
         paths, paths_cache = paths_forward(edges[:, part], harmonics, features[:, part], coupling, pairs)
-        mixed_part, mix_cache = mix_forward(paths, xp.ascontiguousarray(matrices[:, :, part]), coupling)
-        mixed += mixed_part
+        of_part, mix_cache = mix_forward(paths, xp.ascontiguousarray(matrices[:, :, part]), coupling)
+        mixed.append(of_part)
         caches.append((paths_cache, mix_cache))
-    return join(mixed, 1), caches
+    return join(sum(mixed[1:], mixed[0]), 1), caches
 
 
 def vertex_network_backward(d_new_features, cache, by_params=True, by_positions=True):
@@ -71,14 +71,9 @@ def vertex_network_backward(d_new_features, cache, by_params=True, by_positions=
 
 
 def _parts_of_channels(features):
-    num_channels, wanted = features.shape[1], features[0].size / COLUMNS[device_of(features)]
-    return slices(num_channels, min(num_channels, max(1, round(wanted))))
-
-
-def slices(length, number):
-    """So many slices of so many things, as equal as can be, the larger ones first."""
-    edges = [math.ceil(length * k / number) for k in range(number + 1)]
-    return list(map(slice, edges, edges[1:]))
+    num_channels, number = features.shape[1], round(features[0].size / COLUMNS[device_of(features)])
+    step = math.ceil(num_channels / max(1, number))
+    return [slice(start, start + step) for start in range(0, num_channels, step)]
 
 
 def paths_forward(edges, harmonics, features, coupling, pairs):
@@ -146,7 +141,9 @@ def edge_to_vertex_forward(g, y):
 
 
 def edge_to_vertex_backward(d_vectors, g, y, by_positions=True):
-    """dg_ℓ = Σ_m conj(Y_ℓm) dG_ℓm  and, if wanted `by_positions`, else None,  dY_ℓm = Σ_c conj(g_ℓc) dG_ℓmc.
+    """Gradients by g and Y (None unless wanted `by_positions`), each the conjugate of the other times that by G:
+
+        dg_ℓ = Σ_m conj(Y_ℓm) dG_ℓm,    dY_ℓm = Σ_c conj(g_ℓc) dG_ℓmc.
 
     Parameters
     ----------
@@ -156,7 +153,7 @@ def edge_to_vertex_backward(d_vectors, g, y, by_positions=True):
     -------
     two with the shapes of g and y
     """
-    xp, conjugate = get_array_module(d_vectors), y.conj()
+    xp, conjugate = get_array_module(d_vectors), y[:, : d_vectors.shape[2]].conj()
     d_g, d_y = xp.empty_like(g), xp.zeros_like(y) if by_positions else None
     for l in range(len(g)):
         d = d_vectors[:, :, block(l)]  # (C, B, m, N_i, N_j)
@@ -172,8 +169,8 @@ def aggregate_forward(edges, harmonics, features, pairs, out):
         A_pq,i = Σ_{j∈N(i)} F_q,j G_p,ij    for all components p and q, G_p,ij of sender j and receiver i.
 
     For every channel and molecule it is one product of matrices, F Gᵀ with (q, j) and (j, p i). In real form, real and
-    imaginary part of G are neighbours, as in memory, and F is a real matrix of twice as many rows and columns. It is
-    kept as the matrix of F†, its transpose, which BLAS multiplies faster.
+    imaginary part of G are neighbours, as in memory, and Fᵀ is a real matrix of twice as many rows and columns. BLAS
+    gets the transposes of both, which it multiplies faster than one of them.
 
     Parameters
     ----------
@@ -188,7 +185,7 @@ def aggregate_forward(edges, harmonics, features, pairs, out):
     cache
     """
     vectors = _as_matrices(edge_to_vertex_forward(spread(edges, pairs), harmonics))
-    senders = real_matrix(features.transpose(1, 2, 3, 0).conj(), 2)  # (C, B, N_j, 2, 2, Q)
+    senders = real_matrix(features.transpose(1, 2, 3, 0), 2)  # (C, B, N_j, 2, 2, Q)
     senders = senders.reshape(*senders.shape[:2], -1, 2 * len(features))  # (C, B, 2N_j, 2Q)
     sums = senders.swapaxes(2, 3) @ vectors.swapaxes(2, 3)  # (C, B, 2Q, (L_sh+1)² N_i)
     copy_rows(out, _by_component(sums, out))
@@ -200,8 +197,8 @@ def aggregate_backward(d_out, cache, by_positions=True):
 
         dG = dAᵀ F    and    dF = dA G,
 
-    all matrices in real form: only F is conjugated, which becomes the matrix of F†, and so is its gradient. G is made
-    anew: to keep it saves little and takes much memory.
+    all matrices in real form, so that nothing is conjugated. G is made anew: to keep it saves little and takes much
+    memory.
 
     Parameters
     ----------
@@ -216,12 +213,12 @@ def aggregate_backward(d_out, cache, by_positions=True):
     num_p, num_q, _, *outside, num_atoms = d_out.shape
     d_sums = xp.empty((*outside, 2 * num_q, num_p * num_atoms), dtype=d_out.dtype)
     copy_rows(_by_component(d_sums, d_out), d_out)
+    d_transposed = d_sums @ _as_matrices(edge_to_vertex_forward(g, harmonics))  # (C, B, 2Q, 2N_j)
+    d_senders = d_transposed.reshape(*outside, 2, num_q, num_atoms, 2).transpose(0, 1, 4, 5, 2, 3)
+    d_features = real_matrix_backward(d_senders, 2).transpose(3, 0, 1, 2)  # (Q, C, B, N_j)
     d_vectors = d_sums.swapaxes(2, 3) @ senders.swapaxes(2, 3)  # (C, B, (L_sh+1)² N_i, 2N_j)
     d_vectors = d_vectors.view(g.dtype).reshape(*outside, num_p, num_atoms, num_atoms)
     d_g, d_harmonics = edge_to_vertex_backward(d_vectors, g, harmonics, by_positions)
-    d_senders = d_sums @ _as_matrices(edge_to_vertex_forward(g, harmonics))  # (C, B, 2Q, 2N_j)
-    d_senders = d_senders.reshape(*outside, 2, num_q, num_atoms, 2).transpose(0, 1, 4, 5, 2, 3)  # (C, B, N_j, 2, 2, Q)
-    d_features = real_matrix_backward(d_senders, 2).conj().transpose(3, 0, 1, 2)  # (Q, C, B, N_j)
     return spread_backward(d_g, pairs), d_harmonics, d_features
 
 
@@ -232,7 +229,7 @@ def _by_component(sums, products):
 
 
 def _as_matrices(vectors):
-    """(C, B, (L_sh+1)², N_i, N_j) complex as (C, B, (L_sh+1)² N_i, 2N_j) real."""
+    """(C, B, (L_sh+1)², N_i, N_j) complex as (C, B, (L_sh+1)² N_i, 2N_j) real, both parts in turns."""
     return vectors.view(vectors.real.dtype).reshape(*vectors.shape[:2], -1, 2 * vectors.shape[-1])
 
 
@@ -309,7 +306,9 @@ def mix_forward(paths, matrices, coupling):
 
 
 def mix_backward(d_mixed, cache, by_params=True):
-    """dZ_ℓm = W_ℓᵀ dF_ℓm  and, if wanted `by_params`, else None,  dW_ℓ = Σ_m dF_ℓm Z_ℓmᵀ, in real form.
+    """Gradients by the paths and the weights (None unless wanted `by_params`), in real form:
+
+        dZ_ℓm = W_ℓᵀ dF_ℓm,    dW_ℓᵀ = Σ_m Z_ℓm dF_ℓmᵀ.
 
     Parameters
     ----------
@@ -321,7 +320,7 @@ def mix_backward(d_mixed, cache, by_params=True):
     """
     paths, matrices, coupling = cache
     xp = get_array_module(paths)
-    d_paths, d_matrices = xp.empty_like(paths), xp.empty_like(matrices)
+    d_paths, d_matrices = xp.empty_like(paths), xp.empty(matrices.shape, dtype=paths.dtype)
     views = zip(_by_l(matrices, paths, coupling), _by_l(d_matrices, d_paths, coupling), strict=True)
     for l, ((matrix, z), (d_matrix, d_z)) in enumerate(views):
         d = d_mixed[block(l)].reshape(2 * l + 1, matrix.shape[1], -1)  # (m, 2 C_out, B N)

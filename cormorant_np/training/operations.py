@@ -14,7 +14,8 @@ from cormorant_np.network.parameters import num_edge_columns
 COMPLEX_MULTIPLY_ADD = 8
 REAL_COMPLEX_MULTIPLY_ADD = 4
 PASSES = 3
-"""Every product c = a b of the forward pass returns as two of the backward pass, for da and db."""
+"""Every product c = a b of the forward pass returns as two of the backward pass, for da and db; G = g Y, in a step by
+energies, as itself and for dg."""
 
 
 def count_operations(config, num_molecules, num_atoms, as_printed=False):
@@ -27,7 +28,7 @@ def count_operations(config, num_molecules, num_atoms, as_printed=False):
     ----------
     as_printed : count the equations as they stand, for every ordered pair of atoms and every path of the square,
         rather than what is left when all that is equal by symmetry is taken once, and one pair stands for all those of
-        an atom with itself
+        an atom with itself, unless they are neighbours
 
     Returns
     -------

@@ -19,6 +19,7 @@ import sys
 import threading
 from contextlib import ExitStack, contextmanager
 from functools import cache, partial, wraps
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -30,7 +31,6 @@ from cormorant_np.data.batch import take
 from cormorant_np.errors import UserError, attempt
 from cormorant_np.network.arrangement import arrange_backward, arrange_forward
 from cormorant_np.network.parameters import flatten, layout, unflatten
-from cormorant_np.network.vertex_network import slices
 from cormorant_np.training import mpi
 from cormorant_np.training.forces import displace
 from cormorant_np.training.loss import mean_squared_error_backward, mean_squared_error_forward
@@ -289,14 +289,19 @@ def shares(batch, number):
 
     The first is among the largest: the calling process gets it, which waits for nothing to come through a pipe.
     """
-    return slices(len(batch.charges), min(number, len(batch.charges)))
+    return _slices(len(batch.charges), min(number, len(batch.charges)))
 
 
 def chunks(batch):
     """Slices of a batch, each of about `CHUNK_SIZE`."""
     num_molecules, num_atoms = batch.charges.shape
     wanted = num_molecules * num_atoms * (num_atoms + PAIRS_OF_AN_ATOM) / CHUNK_SIZE[device_of(batch.positions)]
-    return slices(num_molecules, min(num_molecules, max(1, round(wanted))))
+    return _slices(num_molecules, min(num_molecules, max(1, round(wanted))))
+
+
+def _slices(length, number):
+    edges = [-(-length * k // number) for k in range(number + 1)]
+    return [slice(start, stop) for start, stop in pairwise(edges)]
 
 
 def loss_and_gradient(vector, batch, targets, config, pool, force_weight=0.0, side=1):
