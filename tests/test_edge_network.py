@@ -6,12 +6,12 @@ from conftest import assert_close, by_l, cg_product, ordered, random_complex
 
 from cormorant_np import plain
 from cormorant_np.network.edge_network import dot_products_forward, edge_network_forward
-from cormorant_np.network.pairs import pairs_of_atoms
+from cormorant_np.network.pairs import pairs_of
 from cormorant_np.rotation import random_rotation, rotate
 
 B, N, C, K = 2, 3, 2, 4
 P = N * (N + 1) // 2
-PAIRS = pairs_of_atoms(N, True, "cpu")
+PAIRS = pairs_of(N, True, "cpu")
 
 
 @pytest.mark.parametrize("l_edge", [None, 0, 1, 2], ids=["first layer", "L=0", "L=1", "L=2"])
@@ -48,7 +48,7 @@ def test_dot_products_are_the_coupling_to_a_scalar_up_to_a_constant(l, rng):
     """Footnote 1: ⟨ℓ m ℓ -m|0 0⟩ = (-1)^(ℓ-m) / sqrt(2ℓ+1)."""
     features = np.zeros(((l + 1) ** 2, 1, 1, 2), complex)
     features[l * l :] = random_complex(rng, 2 * l + 1, 1, 1, 2)
-    dots, _ = dot_products_forward(features, pairs_of_atoms(2, False, "cpu"))  # of the atoms (0, 0) and (0, 1)
+    dots, _ = dot_products_forward(features, pairs_of(2, False, "cpu"))  # of the atoms (0, 0) and (0, 1)
     coupled = cg_product(features[..., 0, 0, 0], features[..., 0, 0, 1], l, l, 0)
     np.testing.assert_allclose(dots[l, 0, 1], coupled[0] * (-1) ** l * np.sqrt(2 * l + 1), atol=1e-14)
 

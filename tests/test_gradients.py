@@ -37,7 +37,7 @@ TOLERANCE = 1e-7
 STEP = 1e-5  # small, so that no kink of a ReLU lies within it
 B, N, C = 2, 4, 2
 P = N * (N + 1) // 2
-PAIRS = pairs.pairs_of_atoms(N, True, "cpu")  # all of which count, also those of an atom with itself
+PAIRS = pairs.pairs_of(N, True, "cpu")  # all of which count, also those of an atom with itself
 
 
 def molecules(config):

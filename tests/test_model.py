@@ -7,7 +7,7 @@ from conftest import ETHANOL, FORMALDEHYDE, WATER, assert_close, batch_of, rando
 from cormorant_np import model
 from cormorant_np.gradient_check import gradient_error, inner
 from cormorant_np.network.geometry import _order_signs
-from cormorant_np.network.pairs import pair_indices, pairs_of_atoms
+from cormorant_np.network.pairs import pairs_of
 from cormorant_np.so3_vector import l_of_rows, parity
 
 
@@ -116,8 +116,8 @@ def test_gradients_have_the_precision_of_the_network(config, rng):
 
 
 def test_what_is_shared_by_all_calls_cannot_be_changed():
-    _, *tables, places = pairs_of_atoms(3, False, "cpu")
-    shared = [*pair_indices(3, "cpu"), *tables, *places, _order_signs(3, np.dtype("float32"), "cpu")]
+    _, *tables, places = pairs_of(3, False, "cpu")
+    shared = [*tables, *places, _order_signs(3, np.dtype("float32"), "cpu")]
     shared += [l_of_rows(np.zeros((4, 1))), parity(np.zeros((4, 1)))]
     for array in shared:
         with pytest.raises(ValueError, match="read-only"):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from conftest import random_complex
 
-from cormorant_np.network.pairs import gather, pair_indices, pairs_of_atoms, spread, spread_backward
+from cormorant_np.network.pairs import gather, pairs_of, spread, spread_backward
 
 N = 4
 APART = [(j, i) for j in range(N) for i in range(j + 1, N)]
@@ -17,19 +17,9 @@ PAIRS = {
 either = pytest.mark.parametrize("self_pairs", [True, False])
 
 
-@pytest.mark.parametrize("n", [1, 2, 4, 16])
-def test_pairs_of_things_are_numbered_row_by_row_and_both_orders_have_one_number(n):
-    first, second, numbers = pair_indices(n, "cpu")
-    pairs = [(j, i) for j in range(n) for i in range(j, n)]
-    assert list(zip(first, second, strict=True)) == pairs
-    assert numbers.shape == (n, n)
-    for i, j in np.ndindex(n, n):
-        assert numbers[j, i] == pairs.index((min(i, j), max(i, j)))
-
-
 @either
 def test_pairs_of_atoms_begin_with_those_of_an_atom_with_itself(self_pairs):
-    pairs = pairs_of_atoms(N, self_pairs, "cpu")
+    pairs = pairs_of(N, self_pairs, "cpu")
     assert list(zip(pairs.first, pairs.second, strict=True)) == PAIRS[self_pairs]
     assert pairs.num_own == (N if self_pairs else 1)
     for j, i in np.ndindex(N, N):
@@ -39,13 +29,13 @@ def test_pairs_of_atoms_begin_with_those_of_an_atom_with_itself(self_pairs):
 
 @either
 def test_one_atom_has_one_pair(self_pairs):
-    assert spread(np.array([3.0]), pairs_of_atoms(1, self_pairs, "cpu")).tolist() == [[3.0]]
+    assert spread(np.array([3.0]), pairs_of(1, self_pairs, "cpu")).tolist() == [[3.0]]
 
 
 @either
 def test_every_pair_is_spread_to_its_two_places(self_pairs, rng):
     x = random_complex(rng, 3, 2, len(PAIRS[self_pairs]))
-    full = spread(x, pairs_of_atoms(N, self_pairs, "cpu"))
+    full = spread(x, pairs_of(N, self_pairs, "cpu"))
     assert full.shape == (3, 2, N, N)
     for p, (j, i) in enumerate(PAIRS[self_pairs]):
         assert (full[..., j, i] == x[..., p]).all() and (full[..., i, j] == x[..., p]).all()
@@ -56,7 +46,7 @@ def test_every_pair_is_spread_to_its_two_places(self_pairs, rng):
 @either
 def test_the_gradient_of_a_pair_is_the_sum_of_its_two_places_and_of_an_atom_itself_one(self_pairs, rng):
     d = random_complex(rng, 3, 2, N, N)
-    d_pairs = spread_backward(d, pairs_of_atoms(N, self_pairs, "cpu"))
+    d_pairs = spread_backward(d, pairs_of(N, self_pairs, "cpu"))
     assert d_pairs.shape == (3, 2, len(PAIRS[self_pairs]))
     for p, (j, i) in enumerate(PAIRS[self_pairs]):
         expected = d[..., j, i] if i == j else d[..., j, i] + d[..., i, j]
@@ -67,16 +57,16 @@ def test_the_gradient_of_a_pair_is_the_sum_of_its_two_places_and_of_an_atom_itse
 def test_gathering_takes_one_order_of_each_pair(self_pairs, rng):
     x = random_complex(rng, 3, 2, N, N)
     expected = np.stack([x[..., j, i] for j, i in PAIRS[self_pairs]], axis=-1)
-    np.testing.assert_array_equal(gather(x, pairs_of_atoms(N, self_pairs, "cpu")), expected)
+    np.testing.assert_array_equal(gather(x, pairs_of(N, self_pairs, "cpu")), expected)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "complex64"])
 def test_the_precision_is_kept(dtype):
-    pairs = pairs_of_atoms(N, False, "cpu")
+    pairs = pairs_of(N, False, "cpu")
     full = spread(np.ones((2, len(pairs.first)), dtype), pairs)
     assert full.dtype == spread_backward(full, pairs).dtype == gather(full, pairs).dtype == dtype
 
 
 def test_entries_come_in_the_order_of_memory(rng):
-    x, pairs = random_complex(rng, 3, 2, N, N), pairs_of_atoms(N, False, "cpu")
+    x, pairs = random_complex(rng, 3, 2, N, N), pairs_of(N, False, "cpu")
     assert gather(x, pairs).flags.c_contiguous and spread_backward(x, pairs).flags.c_contiguous

@@ -17,7 +17,7 @@ from conftest import (
 from cormorant_np import model, plain
 from cormorant_np.network.arrangement import arrange_forward, layer_coupling
 from cormorant_np.network.geometry import ordered_harmonics_forward, pair_functions_forward
-from cormorant_np.network.pairs import pairs_of_atoms, spread
+from cormorant_np.network.pairs import pairs_of, spread
 from cormorant_np.network.real_form import join
 from cormorant_np.network.vertex_network import (
     COLUMNS,
@@ -30,7 +30,7 @@ from cormorant_np.so3_vector import block
 
 B, N, C = 2, 3, 5
 P = N * (N + 1) // 2
-PAIRS = pairs_of_atoms(N, True, "cpu")
+PAIRS = pairs_of(N, True, "cpu")
 ORDERS = [("aggregate", "square", "identity"), ("aggregate", "identity", "square")]
 
 
@@ -107,7 +107,7 @@ def test_aggregation_sums_over_the_senders(rng):
 
 def test_the_square_lists_every_pair_of_components_once(rng):
     features = random_complex(rng, 4, C, B, N)
-    expected = [features[p] * features[q] for p in range(4) for q in range(p, 4)]
+    expected = [*(features * features), *(features[p] * features[q] for p in range(4) for q in range(p + 1, 4))]
     assert_close(square_forward(features), np.array(expected))
 
 

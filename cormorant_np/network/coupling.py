@@ -13,7 +13,7 @@ import scipy.sparse
 
 from cormorant_np.backend import to_device
 from cormorant_np.clebsch_gordan import paths, table
-from cormorant_np.network.pairs import pair_indices
+from cormorant_np.network.pairs import pairs_of
 
 
 class Coupling(NamedTuple):
@@ -118,6 +118,6 @@ def _rows_of_paths(kept, published):
 def _from_upper_products(l_in, l_sh):
     """All F_p F_q from those with p ≤ q, which X has; the rest as it is."""
     num_in, num_sh = (l_in + 1) ** 2, (l_sh + 1) ** 2
-    _, _, numbers = pair_indices(num_in, "cpu")
+    numbers = pairs_of(num_in, True, "cpu").numbers
     both_orders = scipy.sparse.csr_array((np.ones(num_in**2), (np.arange(num_in**2), numbers.ravel())))
     return scipy.sparse.block_diag([scipy.sparse.eye((num_sh + 1) * num_in), both_orders], format="csr")

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from cormorant_np.backend import device_of, get_array_module, to_device
-from cormorant_np.network.pairs import Pairs, pairs_of_atoms, spread, spread_backward
+from cormorant_np.network.pairs import Pairs, pairs_of, spread, spread_backward
 from cormorant_np.network.radial import mask_backward, mask_forward, radial_backward, radial_forward
 from cormorant_np.so3_vector import block, read_only
 from cormorant_np.spherical_harmonics import normalise, normalise_backward, solid_sh, solid_sh_backward
@@ -52,7 +52,7 @@ def geometry_forward(charges, positions, config):
     -------
     Geometry, cache
     """
-    pairs = pairs_of_atoms(positions.shape[1], config.self_pairs, device_of(positions))
+    pairs = pairs_of(positions.shape[1], config.self_pairs, device_of(positions))
     first, second = pairs.first, pairs.second
     atoms = (charges > 0).astype(positions.dtype)
     both = atoms[:, first] * atoms[:, second]
@@ -121,7 +121,7 @@ def _order_signs(num_atoms, dtype, device):
 
 def make_tables(num_atoms, config, dtype, device):
     """Put the tables for molecules of so many atoms on the device, so that no later step has to upload them."""
-    pairs_of_atoms(num_atoms, config.self_pairs, device)
+    pairs_of(num_atoms, config.self_pairs, device)
     _order_signs(num_atoms, np.dtype(dtype), device)
 
 

@@ -1,7 +1,7 @@
 """Unordered pairs: what is the same for (j, i) and (i, j) is computed and kept once.
 
 Distances, radial functions, masks, dot products and hence all edge activations g_ij are symmetric. An array on pairs of
-atoms is (..., B, P) with P = 1 + N (N-1) / 2, or N (N+1) / 2 if atoms are their own neighbours, see `pairs_of_atoms`;
+atoms is (..., B, P) with P = 1 + N (N-1) / 2, or N (N+1) / 2 if atoms are their own neighbours, see `pairs_of`;
 spread out it is (..., B, N_j, N_i), or (..., B, N_i, N_j), since it is symmetric.
 """
 
@@ -14,21 +14,12 @@ from cormorant_np.backend import get_array_module, to_device
 from cormorant_np.so3_vector import read_only
 
 
-@cache
-def pair_indices(n, device):
-    """The pairs p ≤ q of n things, row by row: p and q of each, (P,), and the number of the pair of any two, (n, n)."""
-    first, second = np.triu_indices(n)
-    numbers = np.empty((n, n), dtype=np.int64)
-    numbers[first, second] = numbers[second, first] = np.arange(len(first))
-    return tuple(to_device(read_only(array), device) for array in (first, second, numbers))
-
-
 class Pairs(NamedTuple):
-    """Tables of the pairs of N atoms, see `pairs_of_atoms`.
+    """Tables of the pairs of N things, see `pairs_of`.
 
-    num_own : the number of pairs of an atom with itself, which come first
+    num_own : the number of pairs of one with itself, which come first
     first, second : (P,) integers, j and i of every pair, j ≤ i
-    numbers : (N, N) integers, the pair of any two atoms
+    numbers : (N, N) integers, the pair of any two
     places : where pairs stand in (N_j, N_i), as (j, i) and as (i, j), two of (P,)
     """
 
@@ -40,13 +31,13 @@ class Pairs(NamedTuple):
 
 
 @cache
-def pairs_of_atoms(n, self_pairs, device):
-    """The pairs of n atoms: first those of an atom with itself, then j < i row by row.
+def pairs_of(n, all_own, device):
+    """The pairs of n atoms, or of n components: first those of one with itself, then j < i row by row.
 
-    Unless atoms are their own neighbours (`self_pairs`), nothing is asked of the first ones but to be masked, and one
-    entry stands for them all.
+    Unless `all_own`, one entry stands for all of the first. Atoms that are not their own neighbours have it so: nothing
+    is asked of this entry but to be masked.
     """
-    own = np.arange(n if self_pairs else 1)
+    own = np.arange(n if all_own else 1)
     j, i = np.triu_indices(n, 1)
     first, second = np.concatenate([own, j]), np.concatenate([own, i])
     numbers = np.zeros((n, n), dtype=np.int64)

@@ -3,7 +3,7 @@
 import math
 
 from cormorant_np.backend import copy_rows, device_of, get_array_module
-from cormorant_np.network.pairs import pair_indices, spread, spread_backward
+from cormorant_np.network.pairs import pairs_of, spread, spread_backward
 from cormorant_np.network.real_form import join, real_matrix, real_matrix_backward, split
 from cormorant_np.so3_vector import block, l_of_rows
 
@@ -236,6 +236,8 @@ def _as_matrices(vectors):
 def square_forward(features):
     """The products F_p F_q with p ≤ q (S5, item 2), of which the coupling makes `plain.cg_product_forward(F, F)`.
 
+    Those with p = q come first.
+
     Parameters
     ----------
     features : (Q, C, B, N) complex
@@ -244,8 +246,8 @@ def square_forward(features):
     -------
     (Q (Q+1)/2, C, B, N) complex
     """
-    first, second, _ = pair_indices(len(features), device_of(features))
-    return features[first] * features[second]
+    pairs = pairs_of(len(features), True, device_of(features))
+    return features[pairs.first] * features[pairs.second]
 
 
 def square_backward(d_products, features):
@@ -259,11 +261,10 @@ def square_backward(d_products, features):
     -------
     (Q, C, B, N) complex
     """
-    _, _, numbers = pair_indices(len(features), device_of(features))
-    conjugate = features.conj()
-    d = d_products[numbers]  # (Q, Q, C, B, N)
+    pairs, conjugate = pairs_of(len(features), True, device_of(features)), features.conj()
+    d = d_products[pairs.numbers]  # (Q, Q, C, B, N)
     d *= conjugate
-    return d.sum(axis=1) + conjugate * d_products[numbers.diagonal()]
+    return d.sum(axis=1) + conjugate * d_products[: pairs.num_own]
 
 
 def couple_forward(products, coupling):

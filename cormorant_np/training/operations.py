@@ -8,7 +8,7 @@ from cormorant_np.backend import get_array_module, synchronise
 from cormorant_np.clebsch_gordan import table
 from cormorant_np.network.arrangement import layer_coupling
 from cormorant_np.network.coupling import published_paths
-from cormorant_np.network.pairs import pairs_of_atoms
+from cormorant_np.network.pairs import pairs_of
 from cormorant_np.network.parameters import num_edge_columns
 
 COMPLEX_MULTIPLY_ADD = 8
@@ -36,7 +36,7 @@ def count_operations(config, num_molecules, num_atoms, as_printed=False):
     """
     atoms, c = num_molecules * num_atoms, config.num_channels
     ordered = num_molecules * num_atoms**2
-    pairs = ordered if as_printed else num_molecules * len(pairs_of_atoms(num_atoms, config.self_pairs, "cpu").first)
+    pairs = ordered if as_printed else num_molecules * len(pairs_of(num_atoms, config.self_pairs, "cpu").first)
     counts = dict.fromkeys(("edge network", "edge to vertex", "aggregation", "square", "coupling", "mixing"), 0)
     for s in range(config.num_layers):
         num_in, num_sh = (config.layer_l_max(s) + 1) ** 2, (config.l_max_sh[s] + 1) ** 2
