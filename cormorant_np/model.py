@@ -145,6 +145,7 @@ def layer_forward(weights, s, edges, features, functions, config):
 def layer_backward(d_new_edges, d_new_features, cache, by_params=True, by_positions=True):
     """Gradients by g^s, F^s, this layer's η and μ, the harmonics and, a dict, its weights.
 
+    Shapes are those of `layer_forward` and, of one layer, of `PairFunctions`.
     g^(s+1) has two consumers, this layer's vertex network and the next layer's edge network; F^s has two here, the
     vertex network and the edge network's dot products.
     """

@@ -135,8 +135,9 @@ def real_sh(vectors, l_max):
     ((l_max+1)², ...) real
     """
     y = complex_sh(vectors, l_max)
-    unitary = [real_from_complex(l).astype(y.dtype) for l in range(l_max + 1)]
-    return np.concatenate([np.tensordot(u, y[block(l)], axes=1).real for l, u in enumerate(unitary)])
+    xp, device = get_array_module(y), device_of(y)
+    unitary = [to_device(real_from_complex(l).astype(y.dtype), device) for l in range(l_max + 1)]
+    return xp.concatenate([xp.tensordot(u, y[block(l)], axes=1).real for l, u in enumerate(unitary)])
 
 
 @cache

@@ -13,6 +13,7 @@ import cormorant_np
 from cormorant_np import backend, benchmark, check, evaluate, train
 from cormorant_np.errors import UserError
 from cormorant_np.network.vertex_network import COLUMNS
+from cormorant_np.spherical_harmonics import real_sh
 from cormorant_np.training import loop, parallel
 from cormorant_np.training.problem import epoch_batches, prepare
 
@@ -32,6 +33,11 @@ def test_a_network_gives_the_same_on_both_devices(cupy, either_config, dtype, mo
     """In one part on the CPU, and in parts of one channel on the GPU."""
     monkeypatch.setitem(COLUMNS, "gpu", 1)
     assert_same_network(either_config, dtype, TOLERANCE[dtype])
+
+
+def test_real_harmonics_are_made_where_the_vectors_are(cupy, rng):
+    vectors = rng.standard_normal((4, 3))
+    np.testing.assert_array_equal(real_sh(cupy.asarray(vectors), 3).get(), real_sh(vectors, 3))
 
 
 @pytest.mark.parametrize("dataset, convention, dtype", RUNS)

@@ -18,13 +18,16 @@ either = pytest.mark.parametrize("self_pairs", [True, False])
 
 
 @either
-def test_pairs_of_atoms_begin_with_those_of_an_atom_with_itself(self_pairs):
-    pairs = pairs_of(N, self_pairs, "cpu")
-    assert list(zip(pairs.first, pairs.second, strict=True)) == PAIRS[self_pairs]
-    assert pairs.num_own == (N if self_pairs else 1)
-    for j, i in np.ndindex(N, N):
+@pytest.mark.parametrize("n", [1, 2, 4, 16])
+def test_pairs_begin_with_those_of_one_with_itself_and_both_orders_have_one_number(n, self_pairs):
+    pairs = pairs_of(n, self_pairs, "cpu")
+    own = [(i, i) for i in range(n)] if self_pairs else [(0, 0)]
+    expected = own + [(j, i) for j in range(n) for i in range(j + 1, n)]
+    assert list(zip(pairs.first, pairs.second, strict=True)) == expected
+    assert pairs.num_own == len(own) and pairs.numbers.shape == (n, n)
+    for j, i in np.ndindex(n, n):
         pair = (min(i, j), max(i, j)) if i != j or self_pairs else (0, 0)
-        assert pairs.numbers[j, i] == PAIRS[self_pairs].index(pair)
+        assert pairs.numbers[j, i] == expected.index(pair)
 
 
 @either

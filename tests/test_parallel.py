@@ -4,13 +4,13 @@ import operator
 import os
 import signal
 import time
-import tracemalloc
 
 import numpy as np
 import pytest
 from conftest import ETHANOL, FORMALDEHYDE, WATER, assert_close, batch_of, random_params, small_config
 
 from cormorant_np import model
+from cormorant_np.benchmark import peak_memory
 from cormorant_np.config import Config
 from cormorant_np.errors import UserError
 from cormorant_np.network.parameters import flatten
@@ -51,14 +51,12 @@ def test_what_a_pass_leaves_behind_goes_before_the_next_one_comes(rng, monkeypat
     def peak(num_molecules, force_weight):
         batch, forces = batch_of([ETHANOL] * num_molecules, config), rng.standard_normal((num_molecules, 9, 3))
         targets = Targets(rng.standard_normal(num_molecules), forces, 9 * num_molecules)
-        with parallel.alone() as pool:
-            tracemalloc.start()
-            parallel.loss_and_gradient(params, batch, targets, config, pool, force_weight)
-            _, peak = tracemalloc.get_traced_memory()
-            tracemalloc.stop()
-        return peak
 
-    peak(4, 0)  # makes the tables
+        def step(pool):
+            parallel.loss_and_gradient(params, batch, targets, config, pool, force_weight)
+
+        return peak_memory(step, threads=1)
+
     assert peak(12, 0) < 1.35 * peak(4, 0)
     assert peak(12, 1) < 1.35 * peak(4, 0)
 
@@ -71,14 +69,8 @@ def test_predictions_keep_nothing_of_a_chunk_but_the_results(predict, rng, monke
 
     def peak(num_molecules):
         batch = batch_of([ETHANOL] * num_molecules, config)
-        with parallel.alone() as pool:
-            tracemalloc.start()
-            predict(params, batch, config, pool)
-            _, peak = tracemalloc.get_traced_memory()
-            tracemalloc.stop()
-        return peak
+        return peak_memory(lambda pool: predict(params, batch, config, pool), threads=1)
 
-    peak(4)  # makes the tables
     assert peak(12) < 1.2 * peak(4)
 
 

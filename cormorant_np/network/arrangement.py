@@ -103,11 +103,11 @@ def _vertex_matrices(weights, folds):
 
     `fold` adds up the weights of those paths that are equal up to a sign, see `coupling.different_paths`.
     """
-    xp, folded = get_array_module(weights[0]), []
+    xp, num_channels, folded = get_array_module(weights[0]), len(weights[0]), []
     for w, fold in zip(weights, folds, strict=True):
         transposed = w.T.reshape(fold.shape[1], -1)  # (K_ℓ, C C_out)
         folded.append((fold @ transposed.view(w.real.dtype)).view(w.dtype))
-    return real_matrix(xp.concatenate(folded).reshape(-1, len(w), len(w)), 0)
+    return real_matrix(xp.concatenate(folded).reshape(-1, num_channels, num_channels), 0)
 
 
 def _vertex_matrices_backward(d_matrices, folds):
