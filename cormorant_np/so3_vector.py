@@ -23,10 +23,12 @@ def l_of_rows(x):
     return _rows_of(x).l
 
 
-def sum_over_m(x):
-    """Σ_m x_ℓm, ((L+1)², ...) → (L+1, ...): the product with a matrix of zeros and ones."""
-    real = x.reshape(len(x), -1).view(x.real.dtype)  # real and imaginary parts as columns
-    return (_rows_of(x).members @ real).view(x.dtype).reshape(-1, *x.shape[1:])
+def sum_over_m(x, axis=0):
+    """Σ_m x_ℓm, (..., (L+1)², ...) → (..., L+1, ...): the product with a matrix of zeros and ones."""
+    outside, num_rows, inside = x.shape[:axis], x.shape[axis], x.shape[axis + 1 :]
+    real = x.reshape(*outside, num_rows, -1).view(x.real.dtype)  # real and imaginary parts as columns
+    members = _rows(num_rows, x.dtype, device_of(x)).members
+    return (members @ real).view(x.dtype).reshape(*outside, len(members), *inside)
 
 
 def dual(x):

@@ -28,7 +28,7 @@ def join(x, axis):
 
 def as_complex(real, imaginary):
     """The complex array with these parts."""
-    z = get_array_module(real).empty(real.shape, dtype=np.result_type(real.dtype, np.complex64))
+    z = get_array_module(real).empty_like(real, dtype=np.result_type(real.dtype, np.complex64))
     z.real, z.imag = real, imaginary
     return z
 

@@ -5,7 +5,7 @@ import math
 from cormorant_np.backend import copy_rows, device_of, get_array_module
 from cormorant_np.network.pairs import pairs_of, spread, spread_backward
 from cormorant_np.network.real_form import join, real_matrix, real_matrix_backward, split
-from cormorant_np.so3_vector import block, l_of_rows
+from cormorant_np.so3_vector import block, l_of_rows, sum_over_m
 
 COLUMNS = {"cpu": 640, "gpu": 1_000_000}
 """Before the mixing no channel knows of another: so few at a time that their rows of X have about so many numbers for
@@ -135,7 +135,7 @@ def edge_to_vertex_forward(g, y):
     (C, B, (L_sh+1)², N_i, N_j) complex
     """
     y = y[:, : len(g) ** 2]
-    vectors = get_array_module(g).take(g.transpose(1, 2, 0, 3, 4), l_of_rows(y[0]), axis=2)  # (C, B, rows, N_i, N_j)
+    vectors = _of_every_m(g, y)
     vectors *= y
     return vectors
 
@@ -147,20 +147,24 @@ def edge_to_vertex_backward(d_vectors, g, y, by_positions=True):
 
     Parameters
     ----------
-    d_vectors : (C, B, (L_sh+1)², N_i, N_j) complex
+    d_vectors : (C, B, (L_sh+1)², N_i, N_j) complex; overwritten
 
     Returns
     -------
     two with the shapes of g and y
     """
-    xp, conjugate = get_array_module(d_vectors), y[:, : d_vectors.shape[2]].conj()
-    d_g, d_y = xp.empty_like(g), xp.zeros_like(y) if by_positions else None
-    for l in range(len(g)):
-        d = d_vectors[:, :, block(l)]  # (C, B, m, N_i, N_j)
-        (d * conjugate[:, block(l)]).sum(axis=2, out=d_g[l])
-        if by_positions:
-            d_y[:, block(l)] = (d * g[l][:, :, None].conj()).sum(axis=0)
-    return d_g, d_y
+    used, d_y = y[:, : len(g) ** 2], None
+    if by_positions:
+        d_y, products = get_array_module(y).zeros_like(y), _of_every_m(g.conj(), used)
+        products *= d_vectors
+        products.sum(axis=0, out=d_y[:, : len(g) ** 2])
+    d_vectors *= used.conj()
+    return sum_over_m(d_vectors, axis=2).transpose(2, 0, 1, 3, 4), d_y
+
+
+def _of_every_m(g, y):
+    """g_ℓ for every (ℓ, m) of Y, (C, B, (L_sh+1)², N_i, N_j)."""
+    return get_array_module(g).take(g.transpose(1, 2, 0, 3, 4), l_of_rows(y[0]), axis=2)
 
 
 def aggregate_forward(edges, harmonics, features, pairs, out):
@@ -246,8 +250,10 @@ def square_forward(features):
     -------
     (Q (Q+1)/2, C, B, N) complex
     """
-    pairs = pairs_of(len(features), True, device_of(features))
-    return features[pairs.first] * features[pairs.second]
+    xp, pairs = get_array_module(features), pairs_of(len(features), True, device_of(features))
+    products = xp.take(features, pairs.first, axis=0)
+    products *= xp.take(features, pairs.second, axis=0)
+    return products
 
 
 def square_backward(d_products, features):
