@@ -80,8 +80,9 @@ def coefficient_matrix(l_in, l_sh, l_out, order):
         for k, (kind, l1, l2) in enumerate(of_l):
             coefficients = table(l1, l2, l)
             for m1, m2, m in np.argwhere(coefficients):
-                column = first_column[kind] + (l1 * l1 + m1) * num_in + l2 * l2 + m2
-                entries.append((first_row + m * len(of_l) + k, column, coefficients[m1, m2, m]))
+                first, second = l1 * l1 + m1, l2 * l2 + m2
+                number = second * num_sh + first if kind == "aggregate" else first * num_in + second
+                entries.append((first_row + m * len(of_l) + k, first_column[kind] + number, coefficients[m1, m2, m]))
         first_row += (2 * l + 1) * len(of_l)
     rows, columns, values = zip(*entries, strict=True)
     return scipy.sparse.csr_array((values, (rows, columns)), shape=(first_row, (num_sh + 1 + num_in) * num_in))

@@ -114,10 +114,10 @@ def paths_backward(d_paths, cache, by_positions=True):
 
 
 def _kinds_of_products(products, num_in):
-    """Views of X: Σ_j G_p F_q as (p, q, 2, C, B, N), then F, then F_p F_q with p ≤ q."""
+    """Views of X: Σ_j G_p F_q as (q, p, 2, C, B, N), then F, then F_p F_q with p ≤ q."""
     num_rest = num_in + num_in * (num_in + 1) // 2
     aggregate, rest = products[:-num_rest], products[-num_rest:]
-    return aggregate.reshape(-1, num_in, *products.shape[1:]), rest[:num_in], rest[num_in:]
+    return aggregate.reshape(num_in, -1, *products.shape[1:]), rest[:num_in], rest[num_in:]
 
 
 def edge_to_vertex_forward(g, y):
@@ -182,7 +182,7 @@ def aggregate_forward(edges, harmonics, features, pairs, out):
     harmonics : (B, at least (L_sh+1)², N_i, N_j) complex, Y
     features : (Q, C, B, N) complex, F
     pairs : Pairs
-    out : ((L_sh+1)², Q, 2, C, B, N) real, A, written
+    out : (Q, (L_sh+1)², 2, C, B, N) real, A, written
 
     Returns
     -------
@@ -206,7 +206,7 @@ def aggregate_backward(d_out, cache, by_positions=True):
 
     Parameters
     ----------
-    d_out : ((L_sh+1)², Q, 2, C, B, N) real
+    d_out : (Q, (L_sh+1)², 2, C, B, N) real
 
     Returns
     -------
@@ -214,7 +214,7 @@ def aggregate_backward(d_out, cache, by_positions=True):
     """
     edges, harmonics, senders, pairs = cache
     xp, g = get_array_module(senders), spread(edges, pairs)  # (L_sh+1, C, B, N_i, N_j)
-    num_p, num_q, _, *outside, num_atoms = d_out.shape
+    num_q, num_p, _, *outside, num_atoms = d_out.shape
     d_sums = xp.empty((*outside, 2 * num_q, num_p * num_atoms), dtype=d_out.dtype)
     copy_rows(_by_component(d_sums, d_out), d_out)
     d_transposed = d_sums @ _as_matrices(edge_to_vertex_forward(g, harmonics))  # (C, B, 2Q, 2N_j)
@@ -227,9 +227,9 @@ def aggregate_backward(d_out, cache, by_positions=True):
 
 
 def _by_component(sums, products):
-    """(C, B, 2Q, P N) with the axes of the products, (P, Q, 2, C, B, N)."""
-    num_p, num_q, *_, num_atoms = products.shape
-    return sums.reshape(*sums.shape[:2], 2, num_q, num_p, num_atoms).transpose(4, 3, 2, 0, 1, 5)
+    """(C, B, 2Q, P N) with the axes of the products, (Q, P, 2, C, B, N)."""
+    num_q, num_p, *_, num_atoms = products.shape
+    return sums.reshape(*sums.shape[:2], 2, num_q, num_p, num_atoms).transpose(3, 4, 2, 0, 1, 5)
 
 
 def _as_matrices(vectors):
