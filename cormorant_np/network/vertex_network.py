@@ -4,7 +4,7 @@ import math
 
 from cormorant_np.backend import copy_rows, device_of, get_array_module
 from cormorant_np.network.pairs import pairs_of, spread, spread_backward
-from cormorant_np.network.real_form import join, real_matrix, real_matrix_backward, split
+from cormorant_np.network.real_form import join, real_matrix, split
 from cormorant_np.so3_vector import block, l_of_rows, sum_over_m
 
 COLUMNS = {"cpu": 640, "gpu": 1_000_000}
@@ -38,8 +38,9 @@ def vertex_network_forward(edges, harmonics, features, matrices, coupling, pairs
     cache
     """
     xp, mixed, caches = get_array_module(features), [], []
+    edges = edges.transpose(1, 2, 0, 3)  # (C, B, L_sh+1, P)
     for part in _parts_of_channels(features):
-        paths, paths_cache = paths_forward(edges[:, part], harmonics, features[:, part], coupling, pairs)
+        paths, paths_cache = paths_forward(edges[part], harmonics, features[:, part], coupling, pairs)
         of_part, mix_cache = mix_forward(paths, xp.ascontiguousarray(matrices[:, :, part]), coupling)
         mixed.append(of_part)
         caches.append((paths_cache, mix_cache))
@@ -67,7 +68,8 @@ def vertex_network_backward(d_new_features, cache, by_params=True, by_positions=
         d_parts.append((d_edges, d_features, d_matrices))
     d_edges, d_features, d_matrices = zip(*d_parts, strict=True)
     d_matrices = xp.concatenate(d_matrices, axis=2) if by_params else None
-    return xp.concatenate(d_edges, axis=1), d_harmonics, xp.concatenate(d_features, axis=1), d_matrices
+    d_edges = xp.concatenate(d_edges).transpose(2, 0, 1, 3)  # (L_sh+1, C, B, P)
+    return d_edges, d_harmonics, xp.concatenate(d_features, axis=1), d_matrices
 
 
 def _parts_of_channels(features):
@@ -77,7 +79,12 @@ def _parts_of_channels(features):
 
 
 def paths_forward(edges, harmonics, features, coupling, pairs):
-    """All paths Z of some channels, before they are mixed; arguments as those of `vertex_network_forward`.
+    """All paths Z of some channels, before they are mixed.
+
+    Parameters
+    ----------
+    edges : (C, B, L_sh+1, P) complex, g
+    harmonics, features, coupling, pairs : as those of `vertex_network_forward`
 
     Returns
     -------
@@ -102,14 +109,15 @@ def paths_backward(d_paths, cache, by_positions=True):
 
     Returns
     -------
-    (L_sh+1, C, B, P) complex, one with the harmonics' shape, ((L+1)², C, B, N) complex
+    (C, B, L_sh+1, P) complex, one with the harmonics' shape, ((L+1)², C, B, N) complex
     """
     aggregate_cache, features, coupling = cache
     d_products = couple_backward(d_paths, coupling)
     d_aggregate, d_identity, d_square = _kinds_of_products(d_products, len(features))
-    d_edges, d_harmonics, d_features = aggregate_backward(d_aggregate, aggregate_cache, by_positions)
+    d_edges, d_harmonics, d_aggregated = aggregate_backward(d_aggregate, aggregate_cache, by_positions)
+    d_features = square_backward(join(d_square, 1), features)
     d_features += join(d_identity, 1)
-    d_features += square_backward(join(d_square, 1), features)
+    d_features += d_aggregated
     return d_edges, d_harmonics, d_features
 
 
@@ -127,14 +135,14 @@ def edge_to_vertex_forward(g, y):
 
     Parameters
     ----------
-    g : (L_sh+1, C, B, N_i, N_j) complex
+    g : (C, B, L_sh+1, N_i, N_j) complex
     y : (B, at least (L_sh+1)², N_i, N_j) complex, Y
 
     Returns
     -------
     (C, B, (L_sh+1)², N_i, N_j) complex
     """
-    y = y[:, : len(g) ** 2]
+    y = y[:, : g.shape[2] ** 2]
     vectors = _of_every_m(g, y)
     vectors *= y
     return vectors
@@ -153,18 +161,19 @@ def edge_to_vertex_backward(d_vectors, g, y, by_positions=True):
     -------
     two with the shapes of g and y
     """
-    used, d_y = y[:, : len(g) ** 2], None
+    rows, d_y = slice(g.shape[2] ** 2), None
     if by_positions:
-        d_y, products = get_array_module(y).zeros_like(y), _of_every_m(g.conj(), used)
+        products = _of_every_m(g.conj(), y[:, rows])
         products *= d_vectors
-        products.sum(axis=0, out=d_y[:, : len(g) ** 2])
-    d_vectors *= used.conj()
-    return sum_over_m(d_vectors, axis=2).transpose(2, 0, 1, 3, 4), d_y
+        d_y = get_array_module(y).zeros_like(y)
+        products.sum(axis=0, out=d_y[:, rows])
+    d_vectors *= y[:, rows].conj()
+    return sum_over_m(d_vectors, axis=2), d_y
 
 
 def _of_every_m(g, y):
     """g_ℓ for every (ℓ, m) of Y, (C, B, (L_sh+1)², N_i, N_j)."""
-    return get_array_module(g).take(g.transpose(1, 2, 0, 3, 4), l_of_rows(y[0]), axis=2)
+    return get_array_module(g).take(g, l_of_rows(y[0]), axis=2)
 
 
 def aggregate_forward(edges, harmonics, features, pairs, out):
@@ -178,7 +187,7 @@ def aggregate_forward(edges, harmonics, features, pairs, out):
 
     Parameters
     ----------
-    edges : (L_sh+1, C, B, P) complex, g
+    edges : (C, B, L_sh+1, P) complex, g
     harmonics : (B, at least (L_sh+1)², N_i, N_j) complex, Y
     features : (Q, C, B, N) complex, F
     pairs : Pairs
@@ -199,10 +208,10 @@ def aggregate_forward(edges, harmonics, features, pairs, out):
 def aggregate_backward(d_out, cache, by_positions=True):
     """Gradients by g, Y (None unless wanted `by_positions`) and F. For A = F Gᵀ they go through
 
-        dG = dAᵀ F    and    dF = dA G,
+        dG = dAᵀ conj(F)    and    dF = dA conj(G) = conj( Re(dA) G - i Im(dA) G ).
 
-    all matrices in real form, so that nothing is conjugated. G is made anew: to keep it saves little and takes much
-    memory.
+    The first is a product in real form, which has the conjugate in it; for the second, Re(dA) and Im(dA) lie below each
+    other. G is made anew: to keep it saves little and takes much memory.
 
     Parameters
     ----------
@@ -210,16 +219,16 @@ def aggregate_backward(d_out, cache, by_positions=True):
 
     Returns
     -------
-    (L_sh+1, C, B, P) complex, one with the harmonics' shape, (Q, C, B, N) complex
+    (C, B, L_sh+1, P) complex, one with the harmonics' shape, (Q, C, B, N) complex
     """
     edges, harmonics, senders, pairs = cache
-    xp, g = get_array_module(senders), spread(edges, pairs)  # (L_sh+1, C, B, N_i, N_j)
+    xp, g = get_array_module(senders), spread(edges, pairs)  # (C, B, L_sh+1, N_i, N_j)
     num_q, num_p, _, *outside, num_atoms = d_out.shape
     d_sums = xp.empty((*outside, 2 * num_q, num_p * num_atoms), dtype=d_out.dtype)
     copy_rows(_by_component(d_sums, d_out), d_out)
-    d_transposed = d_sums @ _as_matrices(edge_to_vertex_forward(g, harmonics))  # (C, B, 2Q, 2N_j)
-    d_senders = d_transposed.reshape(*outside, 2, num_q, num_atoms, 2).transpose(0, 1, 4, 5, 2, 3)
-    d_features = real_matrix_backward(d_senders, 2).transpose(3, 0, 1, 2)  # (Q, C, B, N_j)
+    d_parts = d_sums @ _as_matrices(edge_to_vertex_forward(g, harmonics))  # (C, B, 2Q, 2N_j)
+    d_parts = d_parts.view(g.dtype).reshape(*outside, 2, num_q, num_atoms)
+    d_features = (d_parts[:, :, 0] - 1j * d_parts[:, :, 1]).conj().transpose(2, 0, 1, 3)  # (Q, C, B, N_j)
     d_vectors = d_sums.swapaxes(2, 3) @ senders.swapaxes(2, 3)  # (C, B, (L_sh+1)² N_i, 2N_j)
     d_vectors = d_vectors.view(g.dtype).reshape(*outside, num_p, num_atoms, num_atoms)
     d_g, d_harmonics = edge_to_vertex_backward(d_vectors, g, harmonics, by_positions)
