@@ -91,9 +91,9 @@ def all_paths(g, f, l_in, l_sh, l, order):
 
 
 def products_of(g, f):
-    """X: all G_p F_q, then F, then the F_p F_q with p ≤ q, p = q first; in real form, (rows, 2)."""
+    """X: all F_q G_p, p inside, then F, then the F_p F_q with p ≤ q, p = q first; in real form, (rows, 2)."""
     upper = [*(f * f), *(f[p] * f[q] for p in range(len(f)) for q in range(p + 1, len(f)))]
-    return split(np.concatenate([np.outer(g, f).ravel(), f, upper]), 1)
+    return split(np.concatenate([np.outer(f, g).ravel(), f, upper]), 1)
 
 
 @pytest.mark.parametrize("order", ORDERS)

@@ -203,13 +203,15 @@ def edges(config, rng):
 
 @check_of("network.vertex_network.edge_to_vertex_backward")
 def edge_to_vertex(config, rng):
+    """The backward pass overwrites d."""
+
     def forward(g, y):
         return vertex_network.edge_to_vertex_forward(g, y), (g, y)
 
     def backward(d, cache):
-        return vertex_network.edge_to_vertex_backward(d, *cache)
+        return vertex_network.edge_to_vertex_backward(d.copy(), *cache)
 
-    return forward, backward, [random_complex(rng, 2, C, B, N, N), random_complex(rng, B, 9, N, N)]
+    return forward, backward, [random_complex(rng, C, B, 2, N, N), random_complex(rng, B, 9, N, N)]
 
 
 @check_of("network.vertex_network.aggregate_backward")
@@ -217,10 +219,10 @@ def aggregate(config, rng):
     """The harmonics reach a higher ℓ than this layer's edges."""
 
     def forward(edges, harmonics, features):
-        out = np.empty((len(edges) ** 2, len(features), 2, *features.shape[1:]))
+        out = np.empty((len(features), edges.shape[2] ** 2, 2, *features.shape[1:]))
         return out, vertex_network.aggregate_forward(edges, harmonics, features, PAIRS, out)
 
-    inputs = [random_complex(rng, 2, C, B, P), random_harmonics(rng), random_features(rng)]
+    inputs = [random_complex(rng, C, B, 2, P), random_harmonics(rng), random_features(rng)]
     return forward, vertex_network.aggregate_backward, inputs
 
 

@@ -36,12 +36,12 @@ ORDERS = [("aggregate", "square", "identity"), ("aggregate", "identity", "square
 
 def test_edges_become_vectors_by_a_product_with_the_harmonics(rng):
     """(S3); the harmonics may reach a higher ℓ."""
-    g, y = random_complex(rng, 3, C, B, N, N), random_complex(rng, B, 16, N, N)
+    g, y = random_complex(rng, C, B, 3, N, N), random_complex(rng, B, 16, N, N)
     vectors = edge_to_vertex_forward(g, y)
     assert vectors.shape == (C, B, 9, N, N)
     for b in range(B):
         harmonics = [y[b, block(l)] for l in range(3)]
-        expected, _ = plain.edge_to_vertex_forward(list(g[:, :, b]), harmonics)
+        expected, _ = plain.edge_to_vertex_forward(list(g[:, b].swapaxes(0, 1)), harmonics)
         assert_close(vectors[:, b].swapaxes(0, 1), np.concatenate(expected))
 
 
@@ -95,14 +95,14 @@ def test_a_layer_is_what_the_equations_say(s, config, rng):
 
 def test_aggregation_sums_over_the_senders(rng):
     """Also for harmonics without any symmetry; they may have a larger L than this layer's edges."""
-    edges, features = random_complex(rng, 2, C, B, P), random_complex(rng, 9, C, B, N)
+    edges, features = random_complex(rng, C, B, 2, P), random_complex(rng, 9, C, B, N)
     y = random_complex(rng, B, 9, N, N)  # of receiver and sender
-    out = np.empty((4, 9, 2, C, B, N))
+    out = np.empty((9, 4, 2, C, B, N))
     aggregate_forward(edges, y, features, PAIRS, out)
-    sums, g = join(out, 2), spread(edges, PAIRS)[[0, 1, 1, 1]]
+    sums, g = join(out, 2), spread(edges, PAIRS)[:, :, [0, 1, 1, 1]]
     for p, q, c, b, i in np.ndindex(4, 9, C, B, N):
-        expected = sum(g[p, c, b, i, j] * y[b, p, i, j] * features[q, c, b, j] for j in range(N))
-        np.testing.assert_allclose(sums[p, q, c, b, i], expected, rtol=1e-12)
+        expected = sum(g[c, b, p, i, j] * y[b, p, i, j] * features[q, c, b, j] for j in range(N))
+        np.testing.assert_allclose(sums[q, p, c, b, i], expected, rtol=1e-12)
 
 
 def test_the_square_lists_every_pair_of_components_once(rng):

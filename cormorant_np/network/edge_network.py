@@ -96,10 +96,11 @@ def dot_products_forward(features, pairs):
     xp = get_array_module(features)
     _, num_channels, num_molecules, num_atoms = features.shape
     duals = dual(features)
+    f_j = xp.ascontiguousarray(duals.transpose(1, 2, 3, 0))  # (C, B, N_j, rows)
     dots = xp.empty((num_l(features), num_channels, num_molecules, num_atoms, num_atoms), dtype=features.dtype)
     for l in range(len(dots)):
-        f_j = duals[block(l)].transpose(1, 2, 3, 0)  # (C, B, N_j, m)
-        xp.matmul(f_j, features[block(l)].transpose(1, 2, 0, 3), out=dots[l])  # (C, B, N_j, N_i)
+        f_i = features[block(l)].transpose(1, 2, 0, 3)  # (C, B, m, N_i)
+        xp.matmul(f_j[..., block(l)], f_i, out=dots[l])  # (C, B, N_j, N_i)
     dots = gather(dots, pairs)  # (L+1, C, B, P)
     return dots.reshape(-1, *dots.shape[2:]), (duals, pairs)
 
