@@ -43,7 +43,7 @@ class Cache(NamedTuple):
     output: tuple
 
 
-def forward(params, batch, config, weights=None):
+def forward(params, batch, config, weights=None, by_params=True):
     """Energies of B molecules: OUTPUT(CGNet(INPUT({Z_i, r_i}))) (S1).
 
     Parameters
@@ -52,6 +52,7 @@ def forward(params, batch, config, weights=None):
     batch : Batch
     config : Config
     weights : `arrange_forward` of the parameters, where it is at hand from a call before
+    by_params : whether the gradient by them may be wanted; if not, the cache is smaller by two thirds
 
     Returns
     -------
@@ -66,7 +67,7 @@ def forward(params, batch, config, weights=None):
     g = xp.empty((0, config.num_channels, *geometry.distances.shape), dtype=F.dtype)
     all_F, all_scalars, caches = [], [], []
     for s in range(config.num_layers):
-        g, F, layer_cache = layer_forward(weights, s, g, F, functions, config)
+        g, F, layer_cache = layer_forward(weights, s, g, F, functions, config, by_params)
         scalars, invariants_cache = invariants_forward(F, config)
         all_F.append(F)
         all_scalars.append(scalars)
@@ -75,7 +76,7 @@ def forward(params, batch, config, weights=None):
     return energy, Cache(config, functions_cache, input_cache, all_F, caches, output_cache)
 
 
-def backward(d_energy, cache, by_params=True, by_positions=True, arranged=False):
+def backward(d_energy, cache, by_params=True, by_positions=True, arranged=False, use_up=False):
     """The gradient of a function of the energies, given its derivative by each of them.
 
     F^s is read by its invariants and by the next layer, g^s by the next layer, functions of pairs by all layers.
@@ -87,6 +88,7 @@ def backward(d_energy, cache, by_params=True, by_positions=True, arranged=False)
     by_params, by_positions : which of the two are wanted; leaving one out saves the work that only it needs
     arranged : leave the gradient with the names of `arrange_forward`, so that several are added up before
         `arrange_backward` leads their sum to the parameters
+    use_up : let the cache of a layer go when it has been used, so that its memory serves the next; it is used once then
 
     Returns
     -------
@@ -99,7 +101,7 @@ def backward(d_energy, cache, by_params=True, by_positions=True, arranged=False)
     d_radial, d_masks = [None] * config.num_layers, [None] * config.num_layers
     d_F, d_g, d_harmonics, end = 0, 0, 0, len(d_scalars)
     for s in reversed(range(config.num_layers)):
-        layer_cache, invariants_cache = cache.layers[s]
+        layer_cache, invariants_cache = cache.layers.pop() if use_up else cache.layers[s]
         start = end - config.num_scalars(s)
         d_F = d_F + invariants_backward(d_scalars[start:end], invariants_cache)
         d_g, d_F, d_radial[s], d_masks[s], d_y, d_weights = layer_backward(
@@ -118,7 +120,7 @@ def backward(d_energy, cache, by_params=True, by_positions=True, arranged=False)
     return grads if arranged else arrange_backward(grads, config), d_positions
 
 
-def layer_forward(weights, s, edges, features, functions, config):
+def layer_forward(weights, s, edges, features, functions, config, by_params=True):
     """CGLayer(g^s, F^s, r) → g^(s+1), F^(s+1) (section 1.4.1); `plain.layer_forward`, fast.
 
     Parameters
@@ -127,6 +129,7 @@ def layer_forward(weights, s, edges, features, functions, config):
     edges : (L_edge+1, C, B, P) complex, g^s
     features : ((L+1)², C, B, N) complex, F^s
     functions : PairFunctions
+    by_params : whether the gradient by the weights may be wanted
 
     Returns
     -------
@@ -137,7 +140,7 @@ def layer_forward(weights, s, edges, features, functions, config):
     coupling = layer_coupling(config, s, features)
     new_edges, edge_cache = edge_network_forward(edges, features, radial, mask, weights_g, weights_d_eta, pairs)
     new_features, vertex_cache = vertex_network_forward(
-        new_edges, functions.harmonics, features, matrices, coupling, pairs
+        new_edges, functions.harmonics, features, matrices, coupling, pairs, by_params
     )
     return new_edges, new_features, (edge_cache, vertex_cache)
 
@@ -176,6 +179,6 @@ def features(params, batch, config):
 
 def energy_and_forces(params, batch, config, weights=None):
     """Energies (B,) and forces -∂E/∂r (B, N, 3), in the training targets' unit and that unit per Å; see `forward`."""
-    energy, cache = forward(params, batch, config, weights)
-    _, d_positions = backward(get_array_module(energy).ones_like(energy), cache, by_params=False)
+    energy, cache = forward(params, batch, config, weights, by_params=False)
+    _, d_positions = backward(get_array_module(energy).ones_like(energy), cache, by_params=False, use_up=True)
     return energy, -d_positions

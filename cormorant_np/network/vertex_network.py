@@ -12,7 +12,7 @@ COLUMNS = {"cpu": 640, "gpu": 1_000_000}
 (channel, molecule, atom). X takes 2 MB then, see docs/performance.md. On a GPU, all at once."""
 
 
-def vertex_network_forward(edges, harmonics, features, matrices, coupling, pairs):
+def vertex_network_forward(edges, harmonics, features, matrices, coupling, pairs, by_params=True):
     """New activations: aggregation, Clebsch-Gordan square and identity, concatenated and mixed (S4, S5):
 
         F_ℓ,i^(s+1) = W_ℓ ( Σ_j G_ij ⊗cg F_j  ⊕  F_i ⊗cg F_i  ⊕  F_i )_ℓ,    G_ij = g_ij^(s+1) Y(r̂_ij),
@@ -31,6 +31,7 @@ def vertex_network_forward(edges, harmonics, features, matrices, coupling, pairs
     matrices : (Σ_ℓ K'_ℓ, 2, C, 2, C_out) real, the folded W_ℓᵀ of all ℓ in real form, see `arrangement`
     coupling : Coupling of these L
     pairs : Pairs
+    by_params : whether the gradient by the weights may be wanted; if not, Z is not kept
 
     Returns
     -------
@@ -41,7 +42,7 @@ def vertex_network_forward(edges, harmonics, features, matrices, coupling, pairs
     edges = edges.transpose(1, 2, 0, 3)  # (C, B, L_sh+1, P)
     for part in _parts_of_channels(features):
         paths, paths_cache = paths_forward(edges[part], harmonics, features[:, part], coupling, pairs)
-        of_part, mix_cache = mix_forward(paths, xp.ascontiguousarray(matrices[:, :, part]), coupling)
+        of_part, mix_cache = mix_forward(paths, xp.ascontiguousarray(matrices[:, :, part]), coupling, by_params)
         mixed.append(of_part)
         caches.append((paths_cache, mix_cache))
     return join(sum(mixed[1:], mixed[0]), 1), caches
@@ -301,13 +302,14 @@ def couple_backward(d_paths, coupling):
     return (coupling.transpose @ d_paths.reshape(len(d_paths), -1)).reshape(-1, *d_paths.shape[1:])
 
 
-def mix_forward(paths, matrices, coupling):
+def mix_forward(paths, matrices, coupling, by_params=True):
     """F_ℓm = W_ℓ Z_ℓm for every (ℓ, m): the linear mixing of all paths and channels (S5), in real form.
 
     Parameters
     ----------
     paths : (rows (ℓ, m, path), 2, C, B, N) real, Z
     matrices : (Σ_ℓ K'_ℓ, 2, C, 2, C_out) real, the W_ℓᵀ below each other
+    by_params : whether the gradient by the weights may be wanted; if not, Z is not kept
 
     Returns
     -------
@@ -318,7 +320,7 @@ def mix_forward(paths, matrices, coupling):
     mixed = xp.empty((len(coupling.num_paths) ** 2, *matrices.shape[3:], *paths.shape[3:]), dtype=paths.dtype)
     for l, (matrix, z) in enumerate(_by_l(matrices, paths, coupling)):
         xp.matmul(matrix.T, z, out=mixed[block(l)].reshape(2 * l + 1, matrix.shape[1], -1))  # (m, 2 C_out, B N)
-    return mixed, (paths, matrices, coupling)
+    return mixed, (paths if by_params else None, matrices, coupling)
 
 
 def mix_backward(d_mixed, cache, by_params=True):
@@ -335,15 +337,19 @@ def mix_backward(d_mixed, cache, by_params=True):
     (rows (ℓ, m, path), 2, C, B, N) and (Σ_ℓ K'_ℓ, 2, C, 2, C_out) real
     """
     paths, matrices, coupling = cache
-    xp = get_array_module(paths)
-    d_paths, d_matrices = xp.empty_like(paths), xp.empty(matrices.shape, dtype=paths.dtype)
-    views = zip(_by_l(matrices, paths, coupling), _by_l(d_matrices, d_paths, coupling), strict=True)
-    for l, ((matrix, z), (d_matrix, d_z)) in enumerate(views):
-        d = d_mixed[block(l)].reshape(2 * l + 1, matrix.shape[1], -1)  # (m, 2 C_out, B N)
-        xp.matmul(matrix, d, out=d_z)
-        if by_params:
-            (z @ xp.ascontiguousarray(d.swapaxes(1, 2))).sum(axis=0, out=d_matrix)
-    return d_paths, d_matrices if by_params else None
+    xp, num_rows, (*_, num_out, num_molecules, num_atoms) = get_array_module(matrices), len(d_mixed), d_mixed.shape
+    d_mixed = d_mixed.reshape(num_rows, 2 * num_out, -1)  # ((L_out+1)², 2 C_out, B N)
+    shape = (coupling.matrix.shape[0], *matrices.shape[1:3], num_molecules, num_atoms)
+    d_paths = xp.empty(shape, dtype=d_mixed.dtype)
+    for l, (matrix, d_z) in enumerate(_by_l(matrices, d_paths, coupling)):
+        xp.matmul(matrix, d_mixed[block(l)], out=d_z)
+    if not by_params:
+        return d_paths, None
+    d_matrices = xp.empty_like(matrices)
+    d_transposed = xp.ascontiguousarray(d_mixed.swapaxes(1, 2))
+    for l, (d_matrix, z) in enumerate(_by_l(d_matrices, paths, coupling)):
+        (z @ d_transposed[block(l)]).sum(axis=0, out=d_matrix)
+    return d_paths, d_matrices
 
 
 def _by_l(matrices, paths, coupling):

@@ -351,7 +351,7 @@ def _gradient_by_energies(params, batch, targets, count, config):
         energy, cache = model.forward(params, take(batch, chunk), config, weights)
         chunk_loss, loss_cache = mean_squared_error_forward(energy, targets[chunk], count)
         d_energy = mean_squared_error_backward(1, loss_cache)
-        grads, _ = model.backward(d_energy, cache, by_positions=False, arranged=True)
+        grads, _ = model.backward(d_energy, cache, by_positions=False, arranged=True, use_up=True)
         del cache
         loss, total = loss + chunk_loss, _added(total, grads)
         predictions.append((energy,))
@@ -364,14 +364,15 @@ def _gradient_by_forces(params, batch, target_energies, target_forces, counts, s
     for chunk in chunks(batch):
         molecules = take(batch, chunk)
         energy, cache = model.forward(params, molecules, config, weights)
-        grads, d_positions = model.backward(get_array_module(energy).ones_like(energy), cache, arranged=True)
+        ones = get_array_module(energy).ones_like(energy)
+        grads, d_positions = model.backward(ones, cache, arranged=True, use_up=True)
         del cache
         energy_loss, energy_cache = mean_squared_error_forward(energy, target_energies[chunk], counts[0])
         force_loss, force_cache = mean_squared_error_forward(-d_positions, target_forces[chunk], counts[1])
         d_energy, d_forces = (mean_squared_error_backward(1, of_loss) for of_loss in (energy_cache, force_cache))
         displaced, d_energies, k = displace(molecules, d_energy, d_forces, side)
         _, cache = model.forward(params, displaced, config, weights)
-        displaced_grads, _ = model.backward(d_energies, cache, by_positions=False, arranged=True)
+        displaced_grads, _ = model.backward(d_energies, cache, by_positions=False, arranged=True, use_up=True)
         del cache
         loss = loss + energy_loss + force_loss
         total = _added(_added(total, grads, k), displaced_grads)
@@ -401,7 +402,9 @@ def _predictions(function, params, batch, config, pool):
 
 def _share_of_energies(params, batch, config):
     weights = arrange_forward(params, config)
-    return _concatenated([model.forward(params, take(batch, chunk), config, weights)[:1] for chunk in chunks(batch)])
+    return _concatenated(
+        [model.forward(params, take(batch, chunk), config, weights, by_params=False)[:1] for chunk in chunks(batch)]
+    )
 
 
 def _share_of_forces(params, batch, config):
