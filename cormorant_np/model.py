@@ -43,7 +43,7 @@ class Cache(NamedTuple):
     output: tuple
 
 
-def forward(params, batch, config, weights=None, by_params=True):
+def forward(params, batch, config, weights=None, by_params=True, by_positions=True):
     """Energies of B molecules: OUTPUT(CGNet(INPUT({Z_i, r_i}))) (S1).
 
     Parameters
@@ -52,7 +52,7 @@ def forward(params, batch, config, weights=None, by_params=True):
     batch : Batch
     config : Config
     weights : `arrange_forward` of the parameters, where it is at hand from a call before
-    by_params : whether the gradient by them may be wanted; if not, the cache is smaller by two thirds
+    by_params, by_positions : which gradients may be wanted; what neither of those needs is not kept
 
     Returns
     -------
@@ -71,7 +71,8 @@ def forward(params, batch, config, weights=None, by_params=True):
         scalars, invariants_cache = invariants_forward(F, config)
         all_F.append(F)
         all_scalars.append(scalars)
-        caches.append((layer_cache, invariants_cache))
+        if by_params or by_positions:
+            caches.append((layer_cache, invariants_cache))
     energy, output_cache = output_network_forward(weights, xp.concatenate(all_scalars), geometry.atoms, config)
     return energy, Cache(config, functions_cache, input_cache, all_F, caches, output_cache)
 

@@ -194,14 +194,14 @@ compare("real form", complex_products, real_products)
 # imaginary parts in turns, $G$ is in real form already.
 
 # %%
-g = spread(edges, pairs)  # ℓ, channels, molecules, i, j
+g = spread(edges.transpose(1, 2, 0, 3), pairs)  # channels, molecules, ℓ, i, j
 G = edge_to_vertex_forward(g, functions.harmonics)  # channels, molecules, (ℓ, m), i, j
 
 r = ethanol.positions[0]
 Y = complex_sh(r[:, None] - r[None], 3)
 different = ~np.eye(N, dtype=bool)  # of an atom with itself g is random here; in the network it is zero
 for l in range(4):
-    of_l, expected = G[:, 0, block(l)].swapaxes(0, 1), g[l, :, 0] * Y[block(l), None]  # (2ℓ+1, C, N_i, N_j)
+    of_l, expected = G[:, 0, block(l)].swapaxes(0, 1), g[:, 0, l] * Y[block(l), None]  # (2ℓ+1, C, N_i, N_j)
     np.testing.assert_allclose(of_l[..., different], expected[..., different], atol=1e-4)
 
 # %% [markdown]
@@ -222,17 +222,17 @@ for l in range(4):
 # %% tags=["machine"]
 plain_G = [G[:, 0, block(l)].swapaxes(0, 1) for l in range(4)]
 order = ("aggregate", "square", "identity")
-matrix = coefficient_matrix(3, 3, 3, order).tocsr()[:, : ROWS * ROWS].astype(np.float32)  # (results, p q)
+matrix = coefficient_matrix(3, 3, 3, order).tocsr()[:, : ROWS * ROWS].astype(np.float32)  # (results, q p)
 G_p, F_q = np.concatenate(plain_G), np.concatenate(F)  # (p, C, N_i, N_j) and (q, C, N_j)
 
 
 def couple_then_sum():
-    products = G_p[:, None] * F_q[:, :, None]  # p, q, C, i, j
+    products = F_q[:, None, :, None] * G_p  # q, p, C, i, j
     return (matrix @ products.reshape(ROWS * ROWS, -1)).reshape(-1, C, N, N).sum(axis=3)
 
 
 def sum_then_couple():
-    sums = np.matmul(G_p[:, None], F_q[..., None])  # p, q, C, i, 1
+    sums = np.matmul(G_p, F_q[:, None, ..., None])  # q, p, C, i, 1
     return (matrix @ sums.reshape(ROWS * ROWS, -1)).reshape(-1, C, N)
 
 
@@ -271,14 +271,14 @@ compare("both factors transposed", lambda: senders @ side_by_side, lambda: trans
 # %% [markdown]
 # ## Rows moved as items
 #
-# The sums come out as `(C, B, 2, q, p, i)`, and the coupling wants components first, `(p, q, 2, C, B, i)`. This is a
+# The sums come out as `(C, B, 2, q, p, i)`, and the coupling wants components first, `(q, p, 2, C, B, i)`. This is a
 # copy of the whole array, in rows of $N = 9$ numbers that stay together. NumPy copies number by number. If one tells
 # it that a row is *one item* of 36 bytes, it moves rows (`backend.copy_rows`). Without this the larger products of the
 # last section would not have paid.
 
 # %% tags=["machine"]
 components_first = np.empty((ROWS, ROWS, 2, C, B, N), np.float32)
-view = sums.reshape(C, B, 2, ROWS, ROWS, N).transpose(4, 3, 2, 0, 1, 5)
+view = sums.reshape(C, B, 2, ROWS, ROWS, N).transpose(3, 4, 2, 0, 1, 5)
 
 
 def number_by_number():

@@ -153,20 +153,6 @@ def test_without_a_weight_only_the_energies_count(rng):
     assert results[0][3] is None
 
 
-def test_what_is_not_wanted_of_a_gradient_is_left_out_and_the_rest_is_the_same(either_config, rng):
-    params, batch = random_params(either_config, rng), batch_of(MOLECULES, either_config)
-    energy, cache = model.forward(params, batch, either_config)
-    d_energy = rng.standard_normal(energy.shape)
-    grads, d_positions = model.backward(d_energy, cache)
-    only_grads, none = model.backward(d_energy, cache, by_positions=False)
-    assert none is None
-    for name in params:
-        np.testing.assert_array_equal(only_grads[name], grads[name])
-    none, only_positions = model.backward(d_energy, cache, by_params=False)
-    assert none is None
-    np.testing.assert_array_equal(only_positions, d_positions)
-
-
 def trained_problem(dtype):
     """The model that comes with the package, and frames of its own data."""
     network, frames = load_network("ethanol"), data.load("sample")

@@ -61,6 +61,26 @@ def test_what_is_not_wanted_is_left_out_and_changes_nothing_else(either_config, 
     np.testing.assert_array_equal(by_positions, d_positions)
 
 
+def test_what_is_not_kept_changes_no_number(either_config, rng):
+    config = either_config
+    inputs = random_params(config, rng), batch_of([FORMALDEHYDE, WATER, ETHANOL], config), config
+    energy, cache = model.forward(*inputs)
+    grads, d_positions = model.backward(np.ones(3), cache)
+
+    only_energy, nothing_kept = model.forward(*inputs, by_params=False, by_positions=False)
+    np.testing.assert_array_equal(only_energy, energy)
+    assert nothing_kept.layers == []
+    _, cache_of_forces = model.forward(*inputs, by_params=False)
+    _, by_positions = model.backward(np.ones(3), cache_of_forces, by_params=False)
+    np.testing.assert_array_equal(by_positions, d_positions)
+
+    used_up, d_positions_again = model.backward(np.ones(3), cache, use_up=True)
+    assert cache.layers == []
+    np.testing.assert_array_equal(d_positions_again, d_positions)
+    for name, gradient in grads.items():
+        np.testing.assert_array_equal(used_up[name], gradient, err_msg=name)
+
+
 def test_forces_are_the_negative_gradient_of_each_molecules_own_energy(either_config, rng):
     config = either_config
     params, batch = random_params(config, rng), batch_of([FORMALDEHYDE, WATER], config)

@@ -20,7 +20,7 @@ class Coupling(NamedTuple):
     """The Clebsch-Gordan products of one vertex network (S5).
 
     matrix : M, CSR on a CPU, dense on a GPU, (rows of Z, rows of X) real. The rows of X are the products Σ_j G_p F_q,
-        (L_sh+1)² (L_in+1)² of them, then the (L_in+1)² components of F, then the F_p F_q with p ≤ q. Those of Z are
+        (L_in+1)² (L_sh+1)² of them, then the (L_in+1)² components of F, then the F_p F_q with p ≤ q. Those of Z are
         ordered (ℓ, m, path).
     transpose : of the same matrix, for the backward pass
     num_paths : K'_ℓ, the number of paths in Z, for each ℓ
@@ -65,8 +65,8 @@ def published_paths(l, l_in, l_sh, order):
 def coefficient_matrix(l_in, l_sh, l_out, order):
     """The coefficients ⟨ℓ1 m1 ℓ2 m2|ℓ m⟩ of (S5) as they are printed: every path from every product of components.
 
-    Rows (ℓ, m, path); columns G_p F_q, then F_q, then F_p F_q for all p and q. The identity is the product with the
-    scalar 1, ⟨0 0 ℓ m|ℓ m⟩ = 1.
+    Rows (ℓ, m, path); columns G_p F_q for all (q, p), then F_q, then F_p F_q for all (p, q). The identity is the
+    product with the scalar 1, ⟨0 0 ℓ m|ℓ m⟩ = 1.
 
     Returns
     -------

@@ -337,10 +337,9 @@ def mix_backward(d_mixed, cache, by_params=True):
     (rows (ℓ, m, path), 2, C, B, N) and (Σ_ℓ K'_ℓ, 2, C, 2, C_out) real
     """
     paths, matrices, coupling = cache
-    xp, num_rows, (*_, num_out, num_molecules, num_atoms) = get_array_module(matrices), len(d_mixed), d_mixed.shape
-    d_mixed = d_mixed.reshape(num_rows, 2 * num_out, -1)  # ((L_out+1)², 2 C_out, B N)
-    shape = (coupling.matrix.shape[0], *matrices.shape[1:3], num_molecules, num_atoms)
+    xp, shape = get_array_module(matrices), (coupling.matrix.shape[0], *matrices.shape[1:3], *d_mixed.shape[3:])
     d_paths = xp.empty(shape, dtype=d_mixed.dtype)
+    d_mixed = d_mixed.reshape(len(d_mixed), matrices.shape[3] * matrices.shape[4], -1)  # ((L_out+1)², 2 C_out, B N)
     for l, (matrix, d_z) in enumerate(_by_l(matrices, d_paths, coupling)):
         xp.matmul(matrix, d_mixed[block(l)], out=d_z)
     if not by_params:

@@ -402,9 +402,11 @@ def _predictions(function, params, batch, config, pool):
 
 def _share_of_energies(params, batch, config):
     weights = arrange_forward(params, config)
-    return _concatenated(
-        [model.forward(params, take(batch, chunk), config, weights, by_params=False)[:1] for chunk in chunks(batch)]
-    )
+    parts = [
+        model.forward(params, take(batch, chunk), config, weights, by_params=False, by_positions=False)[:1]
+        for chunk in chunks(batch)
+    ]
+    return _concatenated(parts)
 
 
 def _share_of_forces(params, batch, config):
