@@ -76,7 +76,7 @@ def test_predictions_keep_nothing_of_a_chunk_but_the_results(predict, rng, monke
 
 
 def test_a_forward_pass_keeps_what_the_wanted_gradients_need(rng):
-    config = small_config(num_channels=16)
+    config = Config.md17(l_max=(3, 3), l_max_sh=(3, 3))
     params, batch = random_params(config, rng), batch_of([ETHANOL] * 4, config)
 
     def left_behind(**wanted):
@@ -87,8 +87,9 @@ def test_a_forward_pass_keeps_what_the_wanted_gradients_need(rng):
         tracemalloc.stop()
         return after - before
 
+    left_behind()  # and the tables, which stay
     everything = left_behind()
-    assert left_behind(by_params=False) < 0.7 * everything
+    assert left_behind(by_params=False) < 0.6 * everything
     assert left_behind(by_params=False, by_positions=False) < 0.2 * everything
 
 
