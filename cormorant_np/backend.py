@@ -52,7 +52,7 @@ def device_of(x):
 
 
 def copy_rows(out, x):
-    """out[...] = x, for arrays whose last axis is contiguous. NumPy is twice as fast if it moves that as one item."""
+    """out[...] = x, whose last axes are contiguous. NumPy is up to twice as fast if it moves that as one item."""
     if get_array_module(x) is np:
         row = np.dtype((np.void, x.shape[-1] * x.itemsize))
         out, x = out.view(row), x.view(row)

@@ -68,6 +68,7 @@ def draw_molecule(ax, charges, positions, labels=True, arrows=None, arrow_scale=
     """
     atoms = np.asarray(charges) > 0
     charges, positions = np.asarray(charges)[atoms], np.asarray(positions, float)[atoms]
+    highlight = None if highlight is None else np.asarray(highlight)[atoms]
     reach = reach or np.abs(positions - positions.mean(axis=0)).max()
     size = (90 / reach) ** 2
     for i, j in bonds(charges, positions):

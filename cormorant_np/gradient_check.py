@@ -60,7 +60,8 @@ def backward_errors(forward, backward, inputs, rng, step=1e-4):
     Parameters
     ----------
     forward : (*inputs) → output, cache
-    backward : (d_output, cache) → the gradients by the inputs, in their order; None for one that has no gradient
+    backward : (d_output, cache) → the gradients by the inputs, in their order; None for one that has no gradient. It
+        must leave d_output as it is.
     inputs : list of arrays, float64 or complex128
     """
     output, cache = forward(*inputs)

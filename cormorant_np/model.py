@@ -32,7 +32,7 @@ __all__ = [
 class Cache(NamedTuple):
     """What a forward pass leaves behind: the caches of its parts for the backward pass, and `features`, F^1 .. F^S.
 
-    `features` and `layers` are lists over s.
+    `features` and `layers` are lists over s; `layers` is empty if no gradient was to be asked for, or it is used up.
     """
 
     config: object
@@ -52,7 +52,8 @@ def forward(params, batch, config, weights=None, by_params=True, by_positions=Tr
     batch : Batch
     config : Config
     weights : `arrange_forward` of the parameters, where it is at hand from a call before
-    by_params, by_positions : which gradients may be wanted; what neither of those needs is not kept
+    by_params, by_positions : which gradients `backward` may be asked for; without by_params, Z is not kept, and without
+        both, nothing of the layers
 
     Returns
     -------
@@ -86,10 +87,12 @@ def backward(d_energy, cache, by_params=True, by_positions=True, arranged=False,
     ----------
     d_energy : (B,) real
     cache : of `forward`
-    by_params, by_positions : which of the two are wanted; leaving one out saves the work that only it needs
+    by_params, by_positions : which of the two are wanted, of those that `forward` was told of; leaving one out saves
+        the work that only it needs
     arranged : leave the gradient with the names of `arrange_forward`, so that several are added up before
         `arrange_backward` leads their sum to the parameters
-    use_up : let the cache of a layer go when it has been used, so that its memory serves the next; it is used once then
+    use_up : let the cache of a layer go when it has been used, so that its memory serves the next; the cache cannot be
+        used again then
 
     Returns
     -------
@@ -130,7 +133,7 @@ def layer_forward(weights, s, edges, features, functions, config, by_params=True
     edges : (L_edge+1, C, B, P) complex, g^s
     features : ((L+1)², C, B, N) complex, F^s
     functions : PairFunctions
-    by_params : whether the gradient by the weights may be wanted
+    by_params : whether the gradient by the weights may be wanted; if not, Z is not kept
 
     Returns
     -------

@@ -24,7 +24,7 @@ def l_of_rows(x):
 
 
 def sum_over_m(x, axis=0):
-    """Σ_m x_ℓm, (..., (L+1)², ...) → (..., L+1, ...): the product with a matrix of zeros and ones."""
+    """Σ_m x_ℓm along `axis`, (..., (L+1)², ...) → (..., L+1, ...): the product with a matrix of zeros and ones."""
     outside, num_rows, inside = x.shape[:axis], x.shape[axis], x.shape[axis + 1 :]
     real = x.reshape(*outside, num_rows, -1).view(x.real.dtype)  # real and imaginary parts as columns
     members = _rows(num_rows, x.dtype, device_of(x)).members

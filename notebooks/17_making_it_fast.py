@@ -153,7 +153,7 @@ compare("pairs once", lambda: matrix @ all_pairs, lambda: matrix @ kept)
 #
 # A product of complex matrices becomes one of real matrices with twice as many rows and columns. It costs the same
 # multiplications, but libraries may be better at small real matrices than at small complex ones. And the transpose of
-# the real matrix is the *conjugate* transpose of the complex one: the backward pass needs no conjugated copies.
+# the real matrix is the *conjugate* transpose of the complex one: a product with it needs no conjugated copy.
 
 # %%
 a, b, c = random_complex(4, 5), random_complex(5, 3), random_complex(4, 3)

@@ -64,6 +64,18 @@ def test_the_drawing_has_a_picture_for_the_molecule_and_one_for_every_l():
     assert [text.get_text() for text in axes[0].texts] == ["C", "H", "H"]
 
 
+def test_a_molecule_has_an_arrow_at_every_atom_and_nothing_for_padding(rng, monkeypatch):
+    charges, positions, arrows = np.array([8, 0, 1]), rng.standard_normal((3, 3)), rng.standard_normal((3, 3))
+    (ax,), drawn = drawing.axes_3d(), []
+    monkeypatch.setattr(ax, "quiver", lambda *columns, **style: drawn.append(np.array(columns).T))
+    drawing.draw_molecule(ax, charges, positions, "number", arrows, arrow_scale=0.5, highlight=[-6, -3, 0])
+    np.testing.assert_array_equal(drawn, [np.hstack([positions, 0.5 * arrows])[[0, 2]]])
+    assert [text.get_text() for text in ax.texts] == ["O0", "H1"]
+    spheres = [collection for collection in ax.collections if len(collection.get_offsets()) == 1]
+    first_and_last = plt.get_cmap("viridis")([0.0, 1.0])
+    np.testing.assert_allclose([sphere.get_facecolor()[0] for sphere in spheres], first_and_last)
+
+
 def test_a_table_has_columns_of_equal_width(capsys):
     drawing.print_table([["F̃", 1.23456], ["a longer one", 2]], ["name", "x"])
     header, rule, first, second = capsys.readouterr().out.splitlines()

@@ -87,7 +87,7 @@ def test_a_forward_pass_keeps_what_the_wanted_gradients_need(rng):
         tracemalloc.stop()
         return after - before
 
-    left_behind()  # and the tables, which stay
+    left_behind()  # the first pass leaves the tables behind, too
     everything = left_behind()
     assert left_behind(by_params=False) < 0.6 * everything
     assert left_behind(by_params=False, by_positions=False) < 0.2 * everything

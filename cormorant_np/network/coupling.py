@@ -20,8 +20,8 @@ class Coupling(NamedTuple):
     """The Clebsch-Gordan products of one vertex network (S5).
 
     matrix : M, CSR on a CPU, dense on a GPU, (rows of Z, rows of X) real. The rows of X are the products Σ_j G_p F_q,
-        (L_in+1)² (L_sh+1)² of them, then the (L_in+1)² components of F, then the F_p F_q with p ≤ q. Those of Z are
-        ordered (ℓ, m, path).
+        (L_in+1)² (L_sh+1)² of them in the order (q, p), then the (L_in+1)² components of F, then the F_p F_q with
+        p ≤ q. Those of Z are ordered (ℓ, m, path).
     transpose : of the same matrix, for the backward pass
     num_paths : K'_ℓ, the number of paths in Z, for each ℓ
     fold : for each ℓ, (K'_ℓ, K_ℓ): adds up the paths of (S5) that are the same up to a sign, see `different_paths`
@@ -65,12 +65,12 @@ def published_paths(l, l_in, l_sh, order):
 def coefficient_matrix(l_in, l_sh, l_out, order):
     """The coefficients ⟨ℓ1 m1 ℓ2 m2|ℓ m⟩ of (S5) as they are printed: every path from every product of components.
 
-    Rows (ℓ, m, path); columns G_p F_q for all (q, p), then F_q, then F_p F_q for all (p, q). The identity is the
-    product with the scalar 1, ⟨0 0 ℓ m|ℓ m⟩ = 1.
+    Rows (ℓ, m, path); columns G_p F_q in the order (q, p), then F_q, then F_p F_q in the order (p, q). The identity is
+    the product with the scalar 1, ⟨0 0 ℓ m|ℓ m⟩ = 1.
 
     Returns
     -------
-    sparse (Σ_ℓ (2ℓ+1) K_ℓ, (L_sh+1)² (L_in+1)² + (L_in+1)² + (L_in+1)⁴) real
+    sparse (Σ_ℓ (2ℓ+1) K_ℓ, (L_in+1)² (L_sh+1)² + (L_in+1)² + (L_in+1)⁴) real
     """
     num_in, num_sh = (l_in + 1) ** 2, (l_sh + 1) ** 2
     first_column = {"aggregate": 0, "identity": num_sh * num_in, "square": (num_sh + 1) * num_in}

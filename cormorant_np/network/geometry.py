@@ -1,7 +1,7 @@
 """Pairs of atoms: distances, harmonics, and with `radial` all that layers need to know of them (1.1, 1.4.2, 1.4.3).
 
 r_ij = r_i - r_j, from the sender j to the receiver i. Arrays on pairs have one entry for both orders, that of
-j ≤ i: (..., B, P), see `pairs`; in the end there are harmonics of ordered pairs, too.
+j ≤ i: (..., P), see `pairs`; in the end there are harmonics of ordered pairs, too.
 """
 
 import math

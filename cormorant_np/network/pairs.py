@@ -1,8 +1,8 @@
 """Unordered pairs: what is the same for (j, i) and (i, j) is computed and kept once.
 
 Distances, radial functions, masks, dot products and hence all edge activations g_ij are symmetric. An array on pairs of
-atoms is (..., B, P) with P = 1 + N (N-1) / 2, or N (N+1) / 2 if atoms are their own neighbours, see `pairs_of`;
-spread out it is (..., B, N_j, N_i), or (..., B, N_i, N_j), since it is symmetric.
+atoms is (..., P) with P = 1 + N (N-1) / 2, or N (N+1) / 2 if atoms are their own neighbours, see `pairs_of`;
+spread out it is (..., N_j, N_i), or (..., N_i, N_j), since it is symmetric.
 """
 
 from functools import cache

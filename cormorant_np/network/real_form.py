@@ -27,7 +27,7 @@ def join(x, axis):
 
 
 def as_complex(real, imaginary):
-    """The complex array with these parts."""
+    """The complex array with these parts, which lies in memory as they do."""
     z = get_array_module(real).empty_like(real, dtype=np.result_type(real.dtype, np.complex64))
     z.real, z.imag = real, imaginary
     return z

@@ -211,8 +211,8 @@ def aggregate_backward(d_out, cache, by_positions=True):
 
         dG = dAᵀ conj(F)    and    dF = dA conj(G) = conj( Re(dA) G - i Im(dA) G ).
 
-    The first is a product in real form, which has the conjugate in it; for the second, Re(dA) and Im(dA) lie below each
-    other. G is made anew: to keep it saves little and takes much memory.
+    The first is a product in real form, where the transpose of the real matrix of Fᵀ stands for conj(F). For the
+    second, Re(dA) and Im(dA) lie below each other. G is made anew: keeping it saves little and takes much memory.
 
     Parameters
     ----------
@@ -237,7 +237,7 @@ def aggregate_backward(d_out, cache, by_positions=True):
 
 
 def _by_component(sums, products):
-    """(C, B, 2Q, P N) with the axes of the products, (Q, P, 2, C, B, N)."""
+    """(C, B, 2Q, (L_sh+1)² N) with the axes of the products, (Q, (L_sh+1)², 2, C, B, N)."""
     num_q, num_p, *_, num_atoms = products.shape
     return sums.reshape(*sums.shape[:2], 2, num_q, num_p, num_atoms).transpose(3, 4, 2, 0, 1, 5)
 
