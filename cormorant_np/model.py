@@ -178,7 +178,7 @@ def relu_sides(cache):
 
 def features(params, batch, config):
     """The activations F^1..F^S of all layers, a list of ((L+1)², C, B, N) complex arrays."""
-    return forward(params, batch, config)[1].features
+    return forward(params, batch, config, by_params=False, by_positions=False)[1].features
 
 
 def energy_and_forces(params, batch, config, weights=None):

@@ -24,11 +24,10 @@ def l_of_rows(x):
 
 
 def sum_over_m(x, axis=0):
-    """Σ_m x_ℓm along `axis`, (..., (L+1)², ...) → (..., L+1, ...): the product with a matrix of zeros and ones."""
-    outside, num_rows, inside = x.shape[:axis], x.shape[axis], x.shape[axis + 1 :]
-    real = x.reshape(*outside, num_rows, -1).view(x.real.dtype)  # real and imaginary parts as columns
-    members = _rows(num_rows, x.dtype, device_of(x)).members
-    return (members @ real).view(x.dtype).reshape(*outside, len(members), *inside)
+    """Σ_m x_ℓm, along an axis ≥ 0 (..., (L+1)², ...) → (..., L+1, ...): the product with a matrix of zeros and ones."""
+    outside, inside = x.shape[:axis], x.shape[axis + 1 :]
+    real = x.reshape(*outside, x.shape[axis], -1).view(x.real.dtype)  # real and imaginary parts as columns
+    return (_rows_of(x, axis).members @ real).view(x.dtype).reshape(*outside, -1, *inside)
 
 
 def dual(x):
@@ -59,8 +58,8 @@ class Rows(NamedTuple):
     parity: np.ndarray
 
 
-def _rows_of(x):
-    return _rows(len(x), x.dtype, device_of(x))
+def _rows_of(x, axis=0):
+    return _rows(x.shape[axis], x.dtype, device_of(x))
 
 
 @cache

@@ -211,10 +211,10 @@ for l in range(4):
 #
 # $$\sum_j \sum_{m_1 m_2} \langle \ell_1 m_1\, \ell_2 m_2 | \ell m \rangle\, G_{\ell_1 m_1, ij}\, F_{\ell_2 m_2, j} =
 # \sum_{m_1 m_2} \langle \ell_1 m_1\, \ell_2 m_2 | \ell m \rangle
-# \underbrace{\sum_j G_{p, ij}\, F_{q, j}}_{A_{pq, i}}.$$
+# \underbrace{\sum_j G_{p, ij}\, F_{q, j}}_{A_{qp, i}}.$$
 #
 # Read literally, the equation couples every pair and sums over neighbours after. The fast network makes the sums
-# $A_{pq}$ for all components $p$ and $q$ first, as matrix products, and couples them for every *atom*. For an atom with
+# $A_{qp}$ for all components $p$ and $q$ first, as matrix products, and couples them for every *atom*. For an atom with
 # eight neighbours that is eight times less coupling. (NumPy's `einsum`, with `optimize=True`, finds the better order in
 # `plain.py`, too.) Here are both orders for one molecule, with the same sparse matrix of coefficients, which a section
 # below explains:
@@ -247,7 +247,7 @@ compare("sum first, couple after", couple_then_sum, sum_then_couple)
 # %% [markdown]
 # ## One product for each channel and molecule
 #
-# $A_{pq,i} = \sum_j F_{q,j}\, G_{p,ij}$ is a product of matrices $(q, j)$ and $(j, i)$ for every $p$. But $F$ does not
+# $A_{qp,i} = \sum_j F_{q,j}\, G_{p,ij}$ is a product of matrices $(q, j)$ and $(j, i)$ for every $p$. But $F$ does not
 # know $p$. With all $G_p$ of a channel and a molecule side by side it is *one* product, $(q, j)$ with $(j, p\,i)$: 96
 # products of $32 \times 18$ with $18 \times 144$ real numbers here in place of 1536 with $18 \times 9$.
 

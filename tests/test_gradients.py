@@ -126,7 +126,7 @@ def spread(config, rng):
 
 @check_of("network.real_form.real_matrix_backward")
 def real_matrix(config, rng):
-    functions = without_cache(lambda z: real_form.real_matrix(z, 1), lambda d: real_form.real_matrix_backward(d, 1))
+    functions = without_cache(lambda z: real_form.real_matrix(z, 0), real_form.real_matrix_backward)
     return *functions, [random_complex(rng, 2, 3, 4, 5)]
 
 

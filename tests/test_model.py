@@ -1,14 +1,22 @@
 """The whole network: every derivative by name, precision, and what it leaves alone; test_plain.py has its values."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
-from conftest import ETHANOL, FORMALDEHYDE, WATER, assert_close, batch_of, random_params
+from conftest import ETHANOL, FORMALDEHYDE, WATER, assert_close, batch_of, random_params, small_config
 
 from cormorant_np import model
+from cormorant_np.benchmark import peak_memory
+from cormorant_np.config import Config
 from cormorant_np.gradient_check import gradient_error, inner
 from cormorant_np.network.geometry import _order_signs
 from cormorant_np.network.pairs import pairs_of
+from cormorant_np.network.parameters import flatten
+from cormorant_np.network.vertex_network import COLUMNS
 from cormorant_np.so3_vector import l_of_rows, parity
+from cormorant_np.training import parallel
+from cormorant_np.training.loss import Targets
 
 
 def test_the_gradient_by_every_parameter_is_right(either_config, rng):
@@ -70,15 +78,82 @@ def test_what_is_not_kept_changes_no_number(either_config, rng):
     only_energy, nothing_kept = model.forward(*inputs, by_params=False, by_positions=False)
     np.testing.assert_array_equal(only_energy, energy)
     assert nothing_kept.layers == []
-    _, cache_of_forces = model.forward(*inputs, by_params=False)
-    _, by_positions = model.backward(np.ones(3), cache_of_forces, by_params=False)
+    _, for_positions = model.forward(*inputs, by_params=False)
+    _, by_positions = model.backward(np.ones(3), for_positions, by_params=False)
     np.testing.assert_array_equal(by_positions, d_positions)
-
+    _, for_params = model.forward(*inputs, by_positions=False)
+    by_params, _ = model.backward(np.ones(3), for_params, by_positions=False)
     used_up, d_positions_again = model.backward(np.ones(3), cache, use_up=True)
-    assert cache.layers == []
     np.testing.assert_array_equal(d_positions_again, d_positions)
     for name, gradient in grads.items():
+        np.testing.assert_array_equal(by_params[name], gradient, err_msg=name)
         np.testing.assert_array_equal(used_up[name], gradient, err_msg=name)
+
+
+def test_a_forward_pass_keeps_what_the_wanted_gradients_need(rng):
+    config = Config.md17(l_max=(3, 3), l_max_sh=(3, 3))
+    params, batch = random_params(config, rng), batch_of([ETHANOL] * 4, config)
+
+    def left_behind(**wanted):
+        tracemalloc.start()
+        before, _ = tracemalloc.get_traced_memory()
+        _kept = model.forward(params, batch, config, **wanted)
+        after, _ = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        return after - before
+
+    left_behind()  # the first pass leaves the tables behind, too
+    everything = left_behind()
+    assert left_behind(by_params=False) < 0.6 * everything
+    assert left_behind(by_params=False, by_positions=False) < 0.2 * everything
+
+
+def test_a_cache_that_is_used_up_goes_layer_by_layer(either_config, rng, monkeypatch):
+    config = either_config
+    energy, cache = model.forward(random_params(config, rng), batch_of([WATER], config), config)
+    left, layer_backward = [], model.layer_backward
+
+    def counted(*arguments):
+        left.append(len(cache.layers))
+        return layer_backward(*arguments)
+
+    monkeypatch.setattr(model, "layer_backward", counted)
+    model.backward(np.ones_like(energy), cache, use_up=True)
+    assert left == list(reversed(range(config.num_layers)))
+
+
+def test_a_prediction_keeps_only_what_it_needs(rng, monkeypatch):
+    """Each against a pass that keeps everything to its end; a channel at a time, so that little else is there."""
+    monkeypatch.setitem(COLUMNS, "cpu", 4 * 9)
+    config = Config.md17(l_max=(3, 3, 3), l_max_sh=(3, 3, 3))
+    params, batch = random_params(config, rng), batch_of([ETHANOL] * 4, config)
+
+    def everything(_):
+        energy, cache = model.forward(params, batch, config)
+        model.backward(np.ones_like(energy), cache, by_params=False)
+
+    with_everything = peak_memory(everything, threads=1)
+    for predict in (parallel.predict, parallel.predict_with_forces):
+        peak = peak_memory(lambda pool, predict=predict: predict(params, batch, config, pool), threads=1)
+        assert peak < 0.75 * with_everything
+
+
+@pytest.mark.parametrize("force_weight", [0, 1])
+def test_training_uses_its_caches_up(force_weight, rng, monkeypatch):
+    config = small_config()
+    params, batch = flatten(random_params(config, rng)), batch_of([WATER], config)
+    caches, forward = [], model.forward
+
+    def recorded(*given, **wanted):
+        energy, cache = forward(*given, **wanted)
+        caches.append(cache)
+        return energy, cache
+
+    monkeypatch.setattr(model, "forward", recorded)
+    targets = Targets(np.ones(1), np.ones((1, 3, 3)), 3)
+    with parallel.alone() as pool:
+        parallel.loss_and_gradient(params, batch, targets, config, pool, force_weight)
+    assert [cache.layers for cache in caches] == [[]] * (1 + force_weight)
 
 
 def test_forces_are_the_negative_gradient_of_each_molecules_own_energy(either_config, rng):

@@ -112,7 +112,7 @@ def _vertex_matrices(weights, folds):
 
 def _vertex_matrices_backward(d_matrices, folds):
     """For every ℓ, (C_out, K_ℓ C): back from the real form, then the transpose of the fold."""
-    d_folded = real_matrix_backward(d_matrices, 0)  # (Σ K'_ℓ, C, C_out)
+    d_folded = real_matrix_backward(d_matrices)  # (Σ K'_ℓ, C, C_out)
     d_parts, d_weights, start = d_folded.view(d_matrices.dtype).reshape(len(d_folded), -1), [], 0
     for fold in folds:
         d = fold.T @ d_parts[start : start + len(fold)]  # (K_ℓ, C 2C_out)

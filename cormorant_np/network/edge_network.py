@@ -81,7 +81,8 @@ def dot_products_forward(features, pairs):
         d_ℓc,ij = Σ_m (-1)^m F_ℓmc,i F_ℓ-mc,j,
 
     up to a constant the Clebsch-Gordan product of F_i and F_j into ℓ = 0. It is the same for (i, j) and (j, i). For
-    every ℓ it is a matrix product over m.
+    every ℓ it is a matrix product over m; BLAS multiplies such small complex matrices faster if the first is no
+    transpose.
 
     Parameters
     ----------

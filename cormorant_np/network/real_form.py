@@ -54,8 +54,7 @@ def real_matrix(z, axis):
     return matrix
 
 
-def real_matrix_backward(d_matrix, axis):
-    """Re z and Im z stand in two places each, Im z once with a minus."""
-    before = (slice(None),) * (axis + 1)
-    upper, lower = d_matrix[(*before, 0)], d_matrix[(*before, 1)]
+def real_matrix_backward(d_matrix):
+    """For axis 0: Re z and Im z stand in two places each, Im z once with a minus."""
+    upper, lower = d_matrix[:, 0], d_matrix[:, 1]
     return as_complex(upper[..., 0, :] + lower[..., 1, :], upper[..., 1, :] - lower[..., 0, :])

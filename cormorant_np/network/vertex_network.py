@@ -180,7 +180,7 @@ def _of_every_m(g, y):
 def aggregate_forward(edges, harmonics, features, pairs, out):
     """The sums over neighbours (S5, item 1), of which the coupling makes `plain.cg_product_forward(G, F)`:
 
-        A_pq,i = Σ_{j∈N(i)} F_q,j G_p,ij    for all components p and q, G_p,ij of sender j and receiver i.
+        A_qp,i = Σ_{j∈N(i)} F_q,j G_p,ij    for all components p and q, G_p,ij of sender j and receiver i.
 
     For every channel and molecule it is one product of matrices, F Gᵀ with (q, j) and (j, p i). In real form, real and
     imaginary part of G are neighbours, as in memory, and Fᵀ is a real matrix of twice as many rows and columns. BLAS

@@ -176,13 +176,16 @@ def asarray(a, dtype=None):
 
 
 def empty(shape, dtype=float):
-    host = np.empty(shape, dtype)
-    host.view(np.uint8 if host.ndim else host.dtype).fill(0xFF)
-    return ndarray(host)
+    return _unset(np.empty(shape, dtype))
 
 
 def empty_like(a, dtype=None):
-    return empty(a.shape, dtype or a.dtype)
+    return _unset(np.empty_like(a._host, dtype))
+
+
+def _unset(host):
+    host.fill(np.frombuffer(b"\xff" * host.itemsize, host.dtype)[0])
+    return ndarray(host)
 
 
 def asnumpy(a):
