@@ -147,6 +147,7 @@ VARIATIONS = {
     "weight-decay": "--weight-decay 0.1",
     "channels-32": "--num-channels 32",
     "forces-10": "--force-weight 10",
+    "channels-32-forces-10": "--num-channels 32 --force-weight 10",
 }
 """Of acetylacetone: cutoffs, radial functions, regularisation, width and weight of the forces."""
 

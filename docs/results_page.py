@@ -27,6 +27,9 @@ ACAC_PUBLISHED = {
 }
 """RMSE of energies (meV) and forces (meV/Å) at 300 K, and the same at 600 K; docs/results.md says from where."""
 
+CURVES = {"acac-40": "this network", "acac-40-channels-32-forces-10": "with 32 channels and w = 10"}
+"""Experiments whose energies of acetylacetone are drawn."""
+
 PAPER_ETHANOL, PAPER_EPOCHS = (50_000, 0.027), 512
 """Training frames, and the paper's error of energies (kcal/mol), quoted from secondary sources; its epochs."""
 
@@ -361,18 +364,21 @@ def draw_learning(done, path):
     figure.savefig(path, dpi=120)
 
 
-def draw_curves(record, path):
-    """Energies along a dihedral scan and a proton transfer, from the lowest of DFT's."""
+def draw_curves(records, path):
+    """Energies along a dihedral scan and a proton transfer, from the lowest of DFT's; records by their labels."""
     figure = Figure(figsize=(9, 3.8), layout="constrained")
     labels = {"dihedral": "dihedral angle / degrees", "proton transfer": "image of the path"}
-    for axes, (name, found) in zip(figure.subplots(1, 2), record["curves"].items(), strict=True):
-        true, predicted = (np.array(found[key]) for key in ("true", "predicted"))
-        x = found.get("x", range(1, len(true) + 1))
+    subplots = figure.subplots(1, 2)
+    for axes, (name, x_label) in zip(subplots, labels.items(), strict=True):
+        curves = {label: record["curves"][name] for label, record in records.items()}
+        true, *_ = (np.array(curve["true"]) for curve in curves.values())
+        x = next(iter(curves.values())).get("x", range(1, len(true) + 1))
         axes.plot(x, true - true.min(), "k.-", label="DFT")
-        axes.plot(x, predicted - true.min(), ".-", color="#d62728", label="this network")
-        axes.set(xlabel=labels[name], ylabel="energy / eV", title=name)
+        for (label, curve), colour in zip(curves.items(), ("#d62728", "#1f77b4"), strict=False):
+            axes.plot(x, np.array(curve["predicted"]) - true.min(), ".-", color=colour, label=label)
+        axes.set(xlabel=x_label, ylabel="energy / eV", title=name)
         axes.grid(alpha=0.3)
-        axes.legend()
+    subplots[0].legend()
     figure.savefig(path, dpi=120)
 
 
@@ -452,8 +458,8 @@ def write_page():
     draw_speed(speeds(), DOCS / "results" / "speed.png")
     if len(learning_points(done)) > 1:
         draw_learning(done, DOCS / "results" / "learning.png")
-    if longest := [done[name] for name in ("acac", "acac-40") if name in done]:
-        draw_curves(longest[-1], DOCS / "results" / "acac.png")
+    if curves := {label: done[name] for name, label in CURVES.items() if name in done}:
+        draw_curves(curves, DOCS / "results" / "acac.png")
     for page in PAGES:
         page.write_text(with_tables(page.read_text(encoding="utf-8"), done), encoding="utf-8")
 
