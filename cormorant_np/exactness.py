@@ -178,14 +178,18 @@ def errors_here(params, batch, config, rng, device, names):
 def error_along(function, x, value, gradient, rng):
     """Relative error of the gradient at x, where the function has this value; and how many steps go over a kink.
 
-    The slope is known only as well as its two best values agree; a gradient within that distance counts as right.
+    The slope is known only as well as its two best values agree: of an error above the limit, only what is beyond that
+    distance counts.
     """
     direction = tilted_direction(gradient, rng)
     slope, disagreement, kinks = slope_along(function, x, value, direction)
     if np.isinf(slope):
         return np.inf, kinks
     claimed = inner(gradient, direction)
-    return float(relative_difference(slope, np.clip(slope, claimed - disagreement, claimed + disagreement))), kinks
+    error = relative_difference(slope, claimed)
+    if not error < LIMITS["position gradients"]:
+        error = relative_difference(slope, np.clip(slope, claimed - disagreement, claimed + disagreement))
+    return float(error), kinks
 
 
 def slope_along(function, x, value, direction):

@@ -35,6 +35,7 @@ def test_a_sound_network_passes(config, molecules, rng):
     assert sum(result["parameters"].values()) == model.num_parameters(params)
     assert [len(errors) for errors in result["covariance"]] == [l_max + 1 for l_max in config.l_max]
     assert set(result["gradients"]) == {*result["parameters"], "positions"}
+    assert all(0 < error < 1e-7 for error in result["gradients"].values())  # as measured, not cut off
 
 
 def test_a_wrong_derivative_is_noticed(config, molecules, rng, monkeypatch):
