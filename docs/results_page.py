@@ -370,11 +370,11 @@ def draw_curves(records, path):
     labels = {"dihedral": "dihedral angle / degrees", "proton transfer": "image of the path"}
     subplots = figure.subplots(1, 2)
     for axes, (name, x_label) in zip(subplots, labels.items(), strict=True):
-        curves = {label: record["curves"][name] for label, record in records.items()}
-        true, *_ = (np.array(curve["true"]) for curve in curves.values())
-        x = next(iter(curves.values())).get("x", range(1, len(true) + 1))
+        curves = [record["curves"][name] for record in records.values()]
+        true = np.array(curves[0]["true"])
+        x = curves[0].get("x", range(1, len(true) + 1))
         axes.plot(x, true - true.min(), "k.-", label="DFT")
-        for (label, curve), colour in zip(curves.items(), ("#d62728", "#1f77b4"), strict=False):
+        for label, curve, colour in zip(records, curves, ("#d62728", "#1f77b4"), strict=False):
             axes.plot(x, np.array(curve["predicted"]) - true.min(), ".-", color=colour, label=label)
         axes.set(xlabel=x_label, ylabel="energy / eV", title=name)
         axes.grid(alpha=0.3)

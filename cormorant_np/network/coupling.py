@@ -73,16 +73,19 @@ def coefficient_matrix(l_in, l_sh, l_out, order):
     sparse (Σ_ℓ (2ℓ+1) K_ℓ, (L_in+1)² (L_sh+1)² + (L_in+1)² + (L_in+1)⁴) real
     """
     num_in, num_sh = (l_in + 1) ** 2, (l_sh + 1) ** 2
-    first_column = {"aggregate": 0, "identity": num_sh * num_in, "square": (num_sh + 1) * num_in}
+    columns_of = {  # the first one, and how far apart those of neighbouring first and second factors are
+        "aggregate": (0, 1, num_sh),
+        "identity": (num_sh * num_in, num_in, 1),
+        "square": ((num_sh + 1) * num_in, num_in, 1),
+    }
     entries, first_row = [], 0
     for l in range(l_out + 1):
         of_l = published_paths(l, l_in, l_sh, order)
         for k, (kind, l1, l2) in enumerate(of_l):
-            coefficients = table(l1, l2, l)
+            coefficients, (column, by_first, by_second) = table(l1, l2, l), columns_of[kind]
             for m1, m2, m in np.argwhere(coefficients):
-                first, second = l1 * l1 + m1, l2 * l2 + m2
-                number = second * num_sh + first if kind == "aggregate" else first * num_in + second
-                entries.append((first_row + m * len(of_l) + k, first_column[kind] + number, coefficients[m1, m2, m]))
+                of_product = column + by_first * (l1 * l1 + m1) + by_second * (l2 * l2 + m2)
+                entries.append((first_row + m * len(of_l) + k, of_product, coefficients[m1, m2, m]))
         first_row += (2 * l + 1) * len(of_l)
     rows, columns, values = zip(*entries, strict=True)
     return scipy.sparse.csr_array((values, (rows, columns)), shape=(first_row, (num_sh + 1 + num_in) * num_in))
